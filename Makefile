@@ -1,0 +1,36 @@
+# `make tour` and `make test` each set up what they need, in .venv, from a machine with only Python, pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A mark for each set of extras that was installed since pyproject.toml changed
+MARK = $(VENV)/.installed-
+
+.PHONY: tour test bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make tour    run the lessons, draw their graphs, and write one page to open: build/tour/index.html"
+	@echo "make test    run ruff, mypy and the tests"
+	@echo "make bench   time the loops of the note against PyTorch and micrograd"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(MARK)%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	@touch $@
+
+tour: $(MARK)tour
+	$(BIN)/python -m tutorials
+
+test: $(MARK)test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: $(MARK)bench
+	$(BIN)/python -m benchmarks.note_loops
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
