@@ -1,0 +1,415 @@
+"""The backward pass: which gradient goes where, in which order, and what is left behind when something fails.
+
+The pass is iterative. A node's creation number says everything about the order: a node is always created after the
+nodes that it was computed from, so taking the newest pending node from a heap means that every gradient that a node is
+owed has arrived before it runs. No counting of dependencies is needed beforehand, a chain keeps the heap at one entry,
+and a graph of a million nodes neither recurses nor slows down.
+
+Nothing outside the pass changes until every rule has run: gradients of leaves are collected and only then written to
+``leaf.grad``, and only then is what the nodes saved let go. An exception (in a rule, in a user's ``Function``, or a warning
+that was turned into an error) leaves the graph and all gradients as they were.
+
+A worked example: ``z = x * x; y = z + z`` and ``y.backward()``. The pass starts with the pair (AddBackward0, 1). Its rule
+gives 1 and 1, both for the MulBackward0, where they are added up in a buffer: 2. The heap now holds that node alone; its
+rule gives 2·x twice, both for the leaf x, added up: 4·x.
+
+A gradient is an array in the ordinary pass and a tensor when the pass itself is recorded (``create_graph=True``); what is
+written here holds for both, since NumPy's functions find their way back to our operations from a tensor.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush, heappushpop
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from tinygrad_rp.graph import AccumulateGrad, Node, Output, Stop
+
+__all__ = [
+    "StoppedGradientWarning",
+    "enable_grad",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+mode = _Mode()
+"""Whether operations are recorded, for each thread by itself."""
+paused: list[None] = []
+"""Empty as long as no thread has stopped recording: looking here first costs an operation less than asking for the thread's own
+mode."""
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations of this thread are recorded now."""
+    return mode.enabled
+
+
+class set_grad_enabled:
+    """Record operations, or not, in this thread: as a statement, in a ``with`` block, or on a function.
+
+    Args:
+        mode: whether to record.
+    """
+
+    def __init__(self, mode: bool) -> None:
+        self._before = _switch(bool(mode))
+        self._enabled = bool(mode)
+
+    def __enter__(self) -> None:
+        _switch(self._enabled)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _switch(self._before)
+
+    def __call__(self, function: F) -> F:
+        _switch(self._before)  # building the decorator is not yet entering it
+        return _with_mode(self._enabled, function)
+
+
+class _Switch:
+    """``no_grad`` and ``enable_grad``: usable in a ``with`` block, nested too, and on a function, with or without ``()``."""
+
+    _enabled: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = super().__new__(cls)
+        self._before = []
+        return self if function is None else self(function)
+
+    _before: list[bool]
+
+    def __enter__(self) -> None:
+        self._before.append(_switch(self._enabled))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _switch(self._before.pop())
+
+    def __call__(self, function: F) -> F:
+        return _with_mode(self._enabled, function)
+
+
+class no_grad(_Switch):
+    """Do not record operations of this thread: ``with no_grad(): …`` or ``@no_grad()``."""
+
+    _enabled = False
+
+
+class enable_grad(_Switch):
+    """Record operations of this thread again, inside a `no_grad` block."""
+
+    _enabled = True
+
+
+def _switch(enabled: bool) -> bool:
+    before, mode.enabled = mode.enabled, enabled
+    if before and not enabled:
+        paused.append(None)
+    elif enabled and not before:
+        paused.pop()
+    return before
+
+
+def _with_mode(enabled: bool, function: F) -> F:
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(
+            f"{function.__qualname__} is a generator function, which runs only later: put a `with` block inside it instead"
+        )
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        before = _switch(enabled)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _switch(before)
+
+    return cast(F, wrapped)
+
+
+# --------------------------------------------------------------------------------------------------------------- the pass
+
+
+def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_graph: bool, inputs: Any = None) -> None:
+    """Run backward from ``roots`` and add what arrives at each leaf to its ``grad``.
+
+    Args:
+        roots: pairs of edge (`Node` or `Output`) and gradient (an array, or a tensor when recorded). The array must be a view, so
+            that no leaf keeps it as its own.
+        retain_graph: keep what the nodes saved, so that the graph can be walked again.
+        create_graph: record the pass itself.
+        inputs: edges of the tensors to accumulate into; all leaves when ``None``.
+
+    Raises:
+        RuntimeError: a node on the way was freed by an earlier pass.
+    """
+    leaves, visited, noted, _ = _walk(
+        roots, create_graph, None if inputs is None else _paths_to(roots, inputs), _NOTHING
+    )
+    if inputs is not None:
+        leaves = {leaf: g for leaf, g in leaves.items() if leaf in inputs}
+    if noted:
+        _warn_of_starved_leaves(roots, visited, leaves)
+        for tensor, gradient in _retained(noted):
+            tensor._retain(gradient)
+    lent: dict[int, Any] = {}
+    for leaf, gradient in leaves.items():
+        leaf.accumulate(gradient, lent)
+    if not retain_graph:
+        for node in visited:
+            node.free()
+
+
+def gradients(
+    roots: Sequence[tuple[Any, Any]], inputs: Sequence[Any], retain_graph: bool, create_graph: bool
+) -> list[Any | None]:
+    """Run backward from ``roots`` and return what arrives at each edge of ``inputs``; ``None`` where nothing does.
+
+    No ``grad`` is touched. Arguments and errors as for `accumulate`.
+    """
+    leaves, visited, noted, captured = _walk(roots, create_graph, _paths_to(roots, inputs), frozenset(inputs))
+    if noted:
+        _warn_of_starved_leaves(roots, visited, [leaf for leaf in inputs if leaf in leaves])
+    if not retain_graph:
+        for node in visited:
+            node.free()
+    found = {**leaves, **captured}
+    results = [found.get(edge) for edge in inputs]
+    # Two inputs of an addition are handed one and the same array; what is returned belongs to the caller alone.
+    return [g if g is None or create_graph else np.array(g) for g in results]
+
+
+def reachable(roots: Sequence[tuple[Any, Any]], targets: Sequence[Any]) -> set[Any]:
+    """Which of ``targets`` can be reached from ``roots``."""
+    edges = {edge for edge, _ in roots}
+    for node in _all_nodes(roots):
+        edges.update(node.edges)
+    return edges & set(targets)
+
+
+_NOTHING: frozenset[Any] = frozenset()
+
+
+class _Parts(list[Any]):
+    """The gradients of a node's several outputs, of which some have not arrived; adding two adds part by part."""
+
+    shape = dtype = None  # each part has been fitted to its output
+
+    def __add__(self, other: Any) -> _Parts:
+        return _Parts(a if b is None else b if a is None else a + b for a, b in zip(self, other, strict=True))
+
+
+def _walk(
+    roots: Sequence[tuple[Any, Any]],
+    create_graph: bool,
+    needed: dict[Node, tuple[Any, ...]] | None,
+    capture: frozenset[Any],
+) -> tuple[dict[Any, Any], list[Node], list[tuple[Node, Any]], dict[Any, Any]]:
+    """Run the rules of all nodes behind ``roots``, newest first.
+
+    This loop is the hot one, and every node has a class of its own: so it asks nodes for as little as possible, and leaves to
+    their own, compiled rules what those can do.
+
+    Args:
+        roots: as for `accumulate`.
+        create_graph: whether to run the rules on tensors, recorded.
+        needed: for each node to run, its edges with those to be skipped blanked; ``None`` where all nodes run.
+        capture: edges at which the gradient is to be kept.
+
+    Returns:
+        The gradient of each leaf; the nodes that ran, in this order; those of them that asked to be noted, with their gradients;
+        the gradients that were captured.
+    """
+    leaves: dict[Any, Any] = {}
+    visited: list[Node] = []
+    noted: list[tuple[Node, Any]] = []
+    captured: dict[Any, Any] = {}
+    buffers: dict[Node, Any] = {}
+    heap: list[tuple[int, Node]] = []
+    # Mostly a single node waits for its turn. It and the sum of its gradients are held here, beside heap and buffers.
+    waiting: Node | None = None
+    total: Any = None
+    pairs: Iterable[tuple[Any, Any]] = roots
+    edge: Any
+    while True:
+        for edge, g in pairs:
+            if g is None:
+                continue
+            if type(edge) is AccumulateGrad:
+                if g.shape != edge.shape or g.dtype is not edge.dtype:
+                    g = fit(g, edge.shape, edge.dtype)
+                leaves[edge] = leaves[edge] + g if edge in leaves else g
+                continue
+            if type(edge) is Output:
+                parts = _Parts([None] * edge.node.outputs)
+                parts[edge.index] = fit(g, edge.shape, edge.dtype)
+                edge, g = edge.node, parts
+            if edge is waiting:
+                total = _fitted(total, edge) + _fitted(g, edge)
+            elif waiting is None and not heap:
+                waiting, total = edge, g
+            elif edge in buffers:
+                buffers[edge] = _fitted(buffers[edge], edge) + _fitted(g, edge)
+            else:
+                buffers[edge] = g
+                heappush(heap, (edge.order, edge))
+        if heap:
+            if waiting is None:
+                node = heappop(heap)[1]
+            else:
+                buffers[waiting] = total
+                node = heappushpop(heap, (waiting.order, waiting))[1]
+            total = buffers.pop(node)
+        elif waiting is None:
+            return leaves, visited, noted, captured
+        else:
+            node = waiting
+        waiting = None
+        edges = None
+        if needed is not None:
+            if capture:
+                captured.update((point, g) for point, g in _points(node, _fitted(total, node)) if point in capture)
+            edges = needed.get(node)
+            if edges is None:
+                pairs = ()
+                continue
+        try:
+            pairs = node.replay(total, edges, noted) if create_graph else node.run(total, edges, noted)
+        except RuntimeWarning:  # the user has turned warnings into errors; a division by 0 in a rule is none of them
+            with np.errstate(all="ignore"):
+                pairs = node.replay(total, edges, []) if create_graph else node.run(total, edges, [])
+        visited.append(node)
+
+
+def _fitted(g: Any, node: Any) -> Any:
+    return g if type(g) is _Parts else fit(g, node.shape, node.dtype)
+
+
+def _points(node: Node, total: Any) -> list[tuple[Any, Any]]:
+    """The places at which a node's gradient arrives, with what arrived: the node itself, or its outputs."""
+    if type(total) is not _Parts:
+        return [(node, total)]
+    return [(output, total[output.index]) for output in node.live_outputs() if total[output.index] is not None]
+
+
+def _retained(noted: list[tuple[Node, Any]]) -> list[tuple[Any, Any]]:
+    """Pairs of tensor and gradient, for the tensors that retain theirs."""
+    pairs = []
+    for node, total in noted:
+        for point, g in _points(node, total):
+            for reference in point.notes.retained if point.notes is not None else ():
+                tensor = reference()
+                if tensor is not None:
+                    pairs.append((tensor, g))
+    return pairs
+
+
+def fit(g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Undo broadcasting and promotion: sum ``g`` down to ``shape``, and give it ``dtype``.
+
+    Raises:
+        RuntimeError: ``shape`` does not broadcast to the shape of ``g``.
+    """
+    if g.shape != shape:
+        extra = len(g.shape) - len(shape)
+        if extra < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[extra:], strict=True)):
+            raise RuntimeError(f"a gradient of shape {list(g.shape)} arrived where the value has shape {list(shape)}")
+        stretched = [i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1]
+        g = np.sum(g, axis=(*range(extra), *stretched), keepdims=True)
+        if extra:
+            g = np.reshape(g, shape)
+    if g.dtype == dtype:
+        return g
+    return g.astype(dtype) if isinstance(g, np.ndarray | np.generic) else g.to(dtype)
+
+
+def _all_nodes(roots: Iterable[tuple[Any, Any]]) -> dict[Node, None]:
+    """All nodes that can be reached from ``roots``."""
+    found: dict[Node, None] = {}
+    stack = [edge.node if type(edge) is Output else edge for edge, _ in roots]
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found[node] = None
+            stack.extend(edge.node if type(edge) is Output else edge for edge in node.edges if edge is not None)
+    return found
+
+
+def _paths_to(roots: Iterable[tuple[Any, Any]], targets: Iterable[Any]) -> dict[Node, tuple[Any, ...]]:
+    """For each node from which a target can be reached, its edges, with those that lead elsewhere blanked."""
+    goals = set(targets)
+    goal_nodes = {edge.node if type(edge) is Output else edge for edge in goals}
+    needed: dict[Node, tuple[Any, ...]] = {}
+    for node in sorted(
+        _all_nodes(roots), key=lambda node: node.order, reverse=True
+    ):  # oldest first: leaves before what uses them
+        edges = tuple(
+            edge if target in goal_nodes or target in needed else None
+            for edge, target in ((e, e.node if type(e) is Output else e) for e in node.edges)
+        )
+        if any(edge is not None for edge in edges):
+            needed[node] = edges
+    return needed
+
+
+# ------------------------------------------------------------------------------------------------------ stopped gradients
+
+
+class StoppedGradientWarning(UserWarning):
+    """A leaf got a gradient of zero because every way to it leads through a step that no gradient passes."""
+
+
+def _warn_of_starved_leaves(roots: Iterable[tuple[Any, Any]], visited: list[Node], leaves: Iterable[Any]) -> None:
+    """Warn of leaves that no live path reaches: what stopped, which leaf is starved, what to use instead."""
+    if not any(node.declared_stops for node in visited):
+        return
+    alive: set[Any] = {edge.node if type(edge) is Output else edge for edge, _ in roots}
+    blame: dict[Any, tuple[Node, Stop]] = {}
+    for node in visited:  # in the order of the pass: everything that leads to a node stands before it
+        for edge, stop in zip(node.edges, node.stops, strict=True):
+            target = edge.node if type(edge) is Output else edge
+            if node not in alive:
+                blame.setdefault(target, blame[node])
+            elif stop is None or stop.kind != "zero":
+                alive.add(target)
+            else:
+                blame.setdefault(target, (node, stop))
+    starved: dict[tuple[str, Stop], list[Any]] = {}
+    for leaf in leaves:
+        if leaf not in alive and leaf in blame:
+            node, stop = blame[leaf]
+            starved.setdefault((node.name(), stop), []).append(leaf)
+    for (name, stop), stopped in starved.items():
+        frame, depth = sys._getframe(), 1
+        package = str(Path(__file__).parent)
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+            frame, depth = frame.f_back, depth + 1
+        known = {id(v): k for k, v in reversed([*frame.f_locals.items(), *frame.f_globals.items()])}
+        who = ", ".join(known.get(id(leaf.leaf())) or f"a leaf of shape {list(leaf.shape)}" for leaf in stopped)
+        remedies = "".join(f"\n  - {remedy}" for remedy in stop.remedies)
+        warnings.warn(
+            f"backward() stops at {name}: the gradient of {who} is 0, and not because the cost does not depend on it. "
+            f"{stop.reason}" + (f"\nInstead, you can use{remedies}" if remedies else ""),
+            StoppedGradientWarning,
+            stacklevel=depth,
+        )

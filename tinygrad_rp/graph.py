@@ -1,0 +1,346 @@
+r"""The graph that a backward pass walks: nodes, the edges between them, and the reasons why an edge carries nothing.
+
+A worked example. After ::
+
+    eps = torch.randn_like(std)
+    z = eps * std + mu
+
+``z.grad_fn`` is an ``AddBackward0``. Its ``next_functions`` are the ``MulBackward0`` of ``eps * std`` and the
+``AccumulateGrad`` of the leaf ``mu``; the ``MulBackward0`` in turn has ``None`` for ``eps``, which needs no gradient, and
+the ``AccumulateGrad`` of ``std``. Because ``eps`` was drawn as noise, the ``MulBackward0`` also remembers where the ``None``
+comes from: ``sources[0]`` says ``noise, randn_like``.
+
+What a picture may ask of a node is the *graph protocol*; PyTorch's nodes have its first three entries:
+
+=================  =====================================================================================================
+``next_functions``  pairs of (node, number of that node's output), one pair an input; ``(None, 0)`` where nothing is wired
+``name()``          ``"MulBackward0"``
+``variable``        the leaf tensor; only an ``AccumulateGrad`` has it
+``stops``           one entry an input: ``None``, or the `Stop` that says why the edge carries zeros or a surrogate
+``sources``         one entry an input: ``None``, or the `Source`\ s that say where an input without an edge comes from
+``saved``           a dictionary of the values that the node keeps for its backward pass; empty after they were freed
+``shape, dtype``    of the node's output (of the first one, where it has several)
+``value``           the output itself, as an array, where it is small; otherwise ``None``
+=================  =====================================================================================================
+
+Inside, an edge is stored as the thing it leads to: a `Node`, or an `Output` of a node with several outputs. Nothing refers
+in a circle: a tensor holds its node, a node the nodes before it. So a graph is gone as soon as nobody holds its end, and a loop
+over small graphs leaves nothing for the garbage collector.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from numpy import array as array_copy
+from numpy import generic, ndarray
+
+__all__ = ["AccumulateGrad", "Node", "Output", "Source", "Stop"]
+
+SMALL = 16
+"""Values of at most so many elements are kept on their node, to be shown; larger ones are not kept alive for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why no gradient, or not the true one, passes along an edge.
+
+    Args:
+        kind: ``"zero"``, the edge is wired and zeros flow through it; ``"missing"``, the edge was never wired;
+            ``"surrogate"``, a gradient flows, but not the derivative of what was computed.
+        reason: one sentence that says why, for a reader who sees it for the first time.
+        remedies: what can be used instead, each in a sentence or a line of code; may be empty.
+    """
+
+    kind: Literal["zero", "missing", "surrogate"]
+    reason: str
+    remedies: tuple[str, ...] = ()
+
+
+class Source:
+    """Where the value of an input comes from that has no gradient edge.
+
+    Args:
+        kind: ``"noise"``, drawn by a random generator from a fixed distribution; ``"cut"``, computed from something that
+            requires grad, by a step that was not recorded.
+        name: what made it: ``"randn"``, ``"detach"``, ``"no_grad"``, ``"argmax"``, …
+        stop: for a cut, why nothing is wired.
+        cut_from: for a cut, the node or output that it was cut from. It is remembered weakly, so that a detached value does not
+            keep a graph alive that nothing else needs.
+    """
+
+    __slots__ = ("_cut_from", "_node_class", "kind", "name", "stop", "value")
+
+    def __init__(
+        self, kind: Literal["noise", "cut"], name: str, stop: Stop | None = None, cut_from: Any = None
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.stop = stop
+        self.value: Any = None
+        """The value itself, as an array, where it is small and the source is seen from a node."""
+        if cut_from is None:
+            self._cut_from = self._node_class = None
+        else:
+            self._cut_from = weakref.ref(cut_from)
+            self._node_class = type(cut_from.node if type(cut_from) is Output else cut_from)
+
+    @property
+    def origin(self) -> tuple[Node, int] | None:
+        """The node, and number of its output, that the value was cut from; ``None`` when that graph is gone."""
+        edge = self._cut_from() if self._cut_from is not None else None
+        return None if edge is None else as_next_function(edge)
+
+    @property
+    def origin_name(self) -> str | None:
+        """For a cut, the name of the node that it was cut from, also when that graph is gone."""
+        return None if self._node_class is None else self._node_class.__name__
+
+    def renamed(self, name: str, stop: Stop | None) -> Source:
+        """The same source, under another name and with another reason."""
+        other = Source(self.kind, name, stop)
+        other._cut_from, other._node_class, other.value = self._cut_from, self._node_class, self.value
+        return other
+
+    def __repr__(self) -> str:
+        return f"Source(kind={self.kind!r}, name={self.name!r}" + (
+            f", from {self.origin_name})" if self.origin_name else ")"
+        )
+
+
+@dataclass(slots=True)
+class Notes:
+    """What the backward pass must know of a node beyond the ordinary.
+
+    Args:
+        freed: what it saved was let go.
+        retained: weak references to the tensors that asked for ``retain_grad``.
+    """
+
+    freed: bool = False
+    retained: list[Any] = field(default_factory=list)
+
+
+FREED = Notes(freed=True)
+"""Shared by all freed nodes of which nothing else is to be noted."""
+NOTED = Notes()
+"""Shared by nodes that declare a stop: the pass is to take note of them."""
+
+
+class Node:
+    """One recorded operation. ``run`` and ``replay`` are its backward rule, on arrays and on tensors.
+
+    A subclass names in ``__slots__`` what it saves for its backward pass.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "dtype",
+        "edges",
+        "inputs",
+        "notes",
+        "order",
+        "shape",
+        "value",
+    )
+
+    outputs: ClassVar[int] = 1
+    """How many outputs the operation has; the buffers of a node with several are lists."""
+    declared_stops: ClassVar[tuple[Stop | None, ...] | None] = None
+    """One entry an input, where the operation itself declares that an edge carries nothing; else ``None``."""
+
+    edges: tuple[Any, ...]
+    """What each input leads to: `Node`, `Output` or ``None``."""
+    order: int
+    """Number of creation, counted downwards: a node is always smaller than the nodes that it was computed from."""
+    notes: Notes | None
+    """What few nodes need; ``None`` for all others, which the backward pass then handles without a further look."""
+    inputs: tuple[tuple[tuple[Source, ...], Any] | None, ...] | None
+    """For inputs without an edge that are noise or were cut: the sources and the (small) value; else ``None``."""
+    shape: tuple[int, ...]
+    dtype: Any
+    value: Any
+
+    def name(self) -> str:
+        """The name of the operation, as in PyTorch: ``"MulBackward0"``."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
+        """Pairs of (node, number of its output), one an input; ``(None, 0)`` where no edge is wired."""
+        return tuple((None, 0) if edge is None else as_next_function(edge) for edge in self.edges)
+
+    @property
+    def stops(self) -> tuple[Stop | None, ...]:
+        """One entry an input: why its edge carries zeros or a surrogate; ``None`` where it does not."""
+        return self.declared_stops or (None,) * len(self.edges)
+
+    @property
+    def sources(self) -> tuple[tuple[Source, ...] | None, ...]:
+        """One entry an input: where an input without an edge comes from; ``None`` for edges and plain constants."""
+        if self.inputs is None:
+            return (None,) * len(self.edges)
+        return tuple(None if entry is None else _with_value(*entry) for entry in self.inputs)
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """What the node keeps for its backward pass, by name; empty after it was freed."""
+        return {}
+
+    @property
+    def freed(self) -> bool:
+        """Whether what the node saved was let go, so that it cannot run again."""
+        return self.notes is not None and self.notes.freed
+
+    def mark_freed(self) -> None:
+        """Say that what the node saved was let go."""
+        if self.notes is None or self.notes is NOTED:
+            self.notes = FREED
+        else:
+            self.notes.freed = True
+
+    def own_notes(self) -> Notes:
+        """The notes of this node, to be written to."""
+        if self.notes is None or self.notes is FREED or self.notes is NOTED:
+            self.notes = Notes(freed=self.notes is FREED)
+        return self.notes
+
+    def run(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+        """Apply the backward rule.
+
+        Args:
+            gradient: what arrived, as an array; its shape and dtype may still be those of the sum that it came from.
+            edges: the node's edges, with those blanked that need not be computed; ``None``: all of them.
+            noted: where a node with notes puts itself, with its gradient.
+
+        Returns:
+            Pairs of edge and gradient; the gradient is ``None`` where the edge is.
+
+        Raises:
+            RuntimeError: what the rule needs was freed by an earlier pass.
+        """
+        raise NotImplementedError
+
+    def replay(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+        """The same on tensors, recorded, so that the result can be differentiated again."""
+        raise NotImplementedError
+
+    def attend(self, gradient: Any, noted: list[Any]) -> None:
+        """Look at the notes of a node that is about to run."""
+        if self.freed:
+            raise RuntimeError(
+                f"backward through {self.name()} a second time: what it saved for its gradient was freed by the first pass. "
+                "Pass retain_graph=True to the first backward() (or to autograd.grad) if you need to walk the graph twice."
+            )
+        noted.append((self, gradient))
+
+    def live_outputs(self) -> list[Output]:
+        """The outputs, of a node that has several, which a tensor or an edge still holds."""
+        return []
+
+    def free(self) -> None:
+        """Let go of what was saved for the backward pass. A node that saved nothing may run again."""
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+
+def _with_value(sources: tuple[Source, ...], value: Any) -> tuple[Source, ...]:
+    """The sources of one input, the cuts first, each with the value of the input."""
+    seen = []
+    for source in sorted(sources, key=lambda source: source.kind):
+        source = source.renamed(source.name, source.stop)
+        source.value = value
+        seen.append(source)
+    return tuple(seen)
+
+
+class Output:
+    """One output of a node that has several: what an edge to it leads to."""
+
+    __slots__ = ("__weakref__", "dtype", "index", "node", "notes", "shape")
+
+    def __init__(self, node: Node, index: int, shape: tuple[int, ...], dtype: Any) -> None:
+        self.node = node
+        self.index = index
+        self.shape = shape
+        self.dtype = dtype
+        self.notes = Notes()
+
+    def own_notes(self) -> Notes:
+        """The notes of this output, to be written to."""
+        return self.notes
+
+
+class AccumulateGrad(Node):
+    """The node of a leaf: where a gradient arrives, and is added to the leaf's ``grad``.
+
+    A leaf holds its node, and the node only a weak reference to the leaf, so that the two do not keep each other alive. What a
+    graph needs of a leaf (its array and its gradient) lies here; a leaf that the user let go is made anew when it is asked for.
+    """
+
+    __slots__ = ("array", "grad", "leaf", "remake")
+
+    def __init__(self, leaf: Any, remake: Callable[[AccumulateGrad], Any]) -> None:
+        array = leaf._array
+        self.edges = ()
+        self.order = 0
+        self.inputs = None
+        self.notes = None
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+        self.grad: Any = None
+        """What was accumulated: an array, or, as soon as somebody looked at it, a tensor."""
+        self.leaf = weakref.ref(leaf)
+        self.remake = remake
+
+    @property
+    def variable(self) -> Any:
+        """The leaf."""
+        leaf = self.leaf()
+        if leaf is None:
+            leaf = self.remake(self)
+            self.leaf = weakref.ref(leaf)
+        return leaf
+
+    def accumulate(self, gradient: Any, lent: dict[int, Any]) -> None:
+        """Add ``gradient`` to ``grad``: in place where that changes nothing but this gradient, as PyTorch does.
+
+        Args:
+            gradient: an array, or a tensor where the pass was recorded.
+            lent: arrays, by id, that somebody else holds; this gradient is one of them from now on.
+        """
+        before = self.grad
+        if before is None:
+            if type(gradient) is ndarray:
+                if gradient.base is not None or id(gradient) in lent:
+                    gradient = array_copy(gradient)
+                else:
+                    lent[id(gradient)] = gradient
+            elif isinstance(gradient, generic) or gradient._node is None:
+                gradient = array_copy(getattr(gradient, "_array", gradient))
+            self.grad = gradient
+            return
+        held = before if type(before) is ndarray else before._array
+        if type(before) is not ndarray and before._node is not None:
+            self.grad = before + gradient
+        elif isinstance(gradient, ndarray | generic):
+            held += gradient
+        elif gradient._node is not None:
+            self.grad = gradient + before
+        else:
+            held += gradient._array
+
+
+def as_next_function(edge: Any) -> tuple[Node, int]:
+    """The pair that ``next_functions`` shows for an edge."""
+    return (edge.node, edge.index) if type(edge) is Output else (edge, 0)
+
+
+next_order = itertools.count(0, -1).__next__
+"""The next creation number. Counted downwards, so that a heap of (order, node) hands out the newest node first."""

@@ -1,0 +1,809 @@
+"""The registry of operations: what an operation declares, and all that follows from a declaration.
+
+An operation is declared once, with its forward formula and the derivative of each input side by side::
+
+    mul = elementwise(
+        "mul", np.multiply, "x · y",
+        x=lambda g, y: g * y,
+        y=lambda g, x: g * x,
+        operator="mul",
+    )
+
+The *names* of a derivative's arguments say what it needs: ``g``, the gradient of the output; ``out``, the output; an input
+(``x``, ``y``); ``x_shape``; or a parameter of the operation. So the node of a product saves ``y`` for the derivative by ``x`` and
+``x`` for the derivative by ``y``, each only where that derivative will be asked for, and the node of a sum saves nothing.
+
+From the declaration follow: the function, the method and the operator of `Tensor`, where NumPy's own function goes when it
+meets a tensor, the node class with its named slots, the promotion of dtypes, and the tests against finite differences.
+
+The function and the two rules of the node (``run`` on arrays, ``replay`` on tensors) are written out as source text and
+compiled, as ``dataclasses`` does it, because on small arrays every layer costs as much as the arithmetic. For ``mul`` the
+text is, in short::
+
+    def mul(input, other):
+        if isinstance(input, Tensor):
+            x = input._array
+            …                                      # e_x: where the gradient of x goes; None if nowhere
+        out = forward(x, y)
+        …                                          # the result is a tensor of `out`
+        if e_x is None and e_y is None: return result
+        node = MulBackward0 with edges (e_x, e_y), x and y in its slots
+        …
+
+    def run(self, g, edges, noted):
+        …
+        e_x, e_y = self.edges
+        return ((e_x, None if e_x is None else d_x(g, self.y)), (e_y, None if e_y is None else d_y(g, self.x)))
+
+``inspect.getsource(tinygrad_rp.mul)`` shows the whole text.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from types import CodeType
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_rp.engine import fit, mode, paused
+from tinygrad_rp.graph import NOTED, SMALL, Node, Stop, next_order
+from tinygrad_rp.tensor import (
+    DTYPES,
+    NO_GRAD,
+    Tensor,
+    bool_,
+    cut,
+    float32,
+    get_default_dtype,
+    int64,
+    merge,
+    remember,
+    wrap,
+)
+
+__all__ = ["OPERATIONS", "Example", "Operation", "OperationNode", "elementwise", "example", "operation", "public"]
+
+Array = ndarray[Any, Any]
+Rule = Callable[..., Any]
+REAL = (-math.inf, math.inf)
+POSITIVE = (0.0, math.inf)
+
+
+def SAME(g: Any) -> Any:
+    """The derivative of an input that is handed on unchanged, as of a sum. The engine undoes broadcasting and conversion."""
+    return g
+
+
+@dataclass(frozen=True)
+class Example:
+    """Arguments on which the generated tests try an operation.
+
+    Args:
+        shapes: one shape an input.
+        parameters: the other arguments.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def example(*shapes: tuple[int, ...], **parameters: Any) -> Example:
+    """An `Example`: ``example((3, 4), dim=0)``."""
+    return Example(shapes, parameters)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What was declared of an operation, and what was made of it."""
+
+    name: str
+    formula: str
+    forward: Rule
+    derivatives: dict[str, Rule]
+    inputs: tuple[str, ...]
+    """The inputs, as the rules name them: ``("x", "y")``."""
+    signature: str
+    stops: dict[str, Stop]
+    domain: tuple[tuple[float, float], ...]
+    """For each input, the open interval in which the operation is smooth (but for the kinks, isolated points)."""
+    kinks: str
+    examples: tuple[Example, ...]
+    broadcasts: bool
+    """Whether it works element by element, so that its inputs broadcast."""
+    node: type[OperationNode] | None
+    """``None`` where the output carries no gradient."""
+    function: Callable[..., Tensor]
+    source: str
+
+
+OPERATIONS: dict[str, Operation] = {}
+"""All operations, by name, in the order of their declaration."""
+
+
+class OperationNode(Node):
+    """The node of a declared operation. What it saved lies in slots named as its rules name it."""
+
+    __slots__ = ()
+    inputs_by_name: dict[str, int]
+    public_names: dict[str, str]
+    saves: tuple[str, ...]
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        if self.freed:
+            return {}
+        values = {self.public_names[name]: getattr(self, name) for name in self.saves}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def as_tensor(self, name: str) -> Any:
+        """A saved value as a tensor that knows where it came from, so that the rules can be recorded."""
+        value = getattr(self, name)
+        if name == "out":
+            return wrap(value, self)
+        if type(value) is not ndarray or name not in self.inputs_by_name:
+            return value
+        return wrap(value, self.edges[self.inputs_by_name[name]])
+
+
+# --------------------------------------------------------------------------------------------------- promotion of dtypes
+
+
+def result_dtype(values: Sequence[Any]) -> np.dtype[Any]:
+    """The dtype in which PyTorch computes with these operands.
+
+    The highest category wins (bool, integer, floating point); within it tensors with dimensions count before tensors without,
+    and both before Python numbers, which stand for the default dtype.
+    """
+    best: np.dtype[Any] | None = None
+    dtypes: tuple[list[np.dtype[Any]], ...] = ([], [], [])
+    for value in values:
+        if isinstance(value, ndarray | np.generic):
+            dtypes[0 if value.ndim else 1].append(value.dtype)
+        elif isinstance(value, bool):
+            dtypes[2].append(bool_)
+        elif isinstance(value, int):
+            dtypes[2].append(int64)
+        elif isinstance(value, float):
+            dtypes[2].append(get_default_dtype())
+    for group in dtypes:
+        if group:
+            joined = functools.reduce(_join, group)
+            if best is None or _category(joined) > _category(best):
+                best = joined
+    return best or get_default_dtype()
+
+
+def _category(dtype: np.dtype[Any]) -> int:
+    return {"b": 0, "i": 1, "u": 1, "f": 2}[dtype.kind]
+
+
+def _join(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
+    if _category(a) != _category(b):
+        return a if _category(a) > _category(b) else b
+    return np.promote_types(a, b)
+
+
+def settle(
+    name: str, forward: Rule, arguments: tuple[Any, ...], operands: Sequence[Any], out: Any, floating: bool, bools: bool
+) -> Array:
+    """The output with PyTorch's dtype. Called where NumPy's is not float32 at once, which is right in any case.
+
+    Args:
+        name: of the operation.
+        forward: its formula.
+        arguments: of the formula.
+        operands: those of the arguments whose dtypes count.
+        out: what NumPy made of them; ``None`` where it made nothing.
+        floating: whether integers are turned into floating-point numbers first (``exp``, true division).
+        bools: whether the operation is defined for bools.
+
+    Raises:
+        RuntimeError: it is not.
+        TypeError: no argument is a tensor.
+    """
+    if not any(isinstance(a, ndarray) for a in arguments):
+        raise TypeError(
+            f"{name}() needs a tensor among its arguments, got {', '.join(type(a).__name__ for a in operands)}"
+        )
+    dtype = result_dtype(operands)
+    if floating and dtype.kind != "f":
+        dtype = get_default_dtype()
+    if dtype == bool_ and not bools:
+        raise RuntimeError(f"{name}() is not defined for bool tensors; convert with int() or float() before")
+    if out is None or any(isinstance(v, ndarray | np.generic) and v.dtype != dtype for v in operands):
+        chosen = {id(v) for v in operands}
+        arguments = tuple(
+            v.astype(dtype) if id(v) in chosen and isinstance(v, ndarray | np.generic) else v for v in arguments
+        )
+        out = forward(*arguments)
+    elif not any(isinstance(v, ndarray | np.generic) for v in operands):
+        out = np.asarray(out, dtype)
+    return np.asarray(out)
+
+
+# ------------------------------------------------------------------------------------------------ arguments and errors
+
+
+_numbers: dict[float, Array] = {}
+
+
+def number(value: Any) -> Any:
+    """A Python number as a float32 array without dimensions, made once: NumPy takes twice as long for a Python number."""
+    if type(value) is bool:
+        return value
+    found = _numbers.get(value)
+    if found is None:
+        if value == 0 or len(_numbers) > 1000:  # 0 and −0 would share a place
+            return value
+        with np.errstate(over="ignore"):
+            found = _numbers[value] = np.asarray(value, np.float32)
+        found.flags.writeable = False
+    return found
+
+
+def admit(name: str, argument: str, value: Any) -> Any:
+    """An operand that is no tensor: a Python number or an array.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, ndarray | np.generic):
+        if np.dtype(value.dtype) not in DTYPES:
+            raise TypeError(f"{name}(): {argument} is an array of dtype {value.dtype}, which tensors do not have")
+        return np.asarray(value)
+    raise TypeError(f"{name}(): {argument} must be a tensor or a number, not {type(value).__name__}")
+
+
+def need_array(name: str, argument: str, value: Any) -> Any:
+    """An operand that is no tensor, but must be an array."""
+    return admit(name, argument, value) if isinstance(value, ndarray) else need_tensor(name, argument, value)
+
+
+def need_tensor(name: str, argument: str, value: Any) -> Any:
+    """Raise, because this argument can only be a tensor."""
+    raise TypeError(f"{name}(): {argument} must be a tensor, not {type(value).__name__}; make one with tensor(…)")
+
+
+def rescue(
+    error: Exception,
+    name: str,
+    forward: Rule,
+    arguments: tuple[Any, ...],
+    operands: Sequence[Any] | None,
+    floating: bool,
+    bools: bool,
+) -> Array:
+    """The output where NumPy refuses and PyTorch computes, or the error that PyTorch raises.
+
+    NumPy refuses some dtypes (``sigmoid`` of bools), and numbers such as log(0) where the user has turned warnings into errors.
+    """
+    if isinstance(error, RuntimeWarning):
+        with np.errstate(all="ignore"):
+            out = forward(*arguments)
+            return (
+                np.asarray(out)
+                if operands is None
+                else settle(name, forward, arguments, operands, out, floating, bools)
+            )
+    if isinstance(error, TypeError) and operands is not None:
+        try:
+            return settle(name, forward, arguments, operands, None, floating, bools)
+        except TypeError:
+            dtypes = " and ".join(str(v.dtype) for v in operands if hasattr(v, "dtype"))
+            raise RuntimeError(f"{name}() is not defined for {dtypes}: {error}") from None
+    raise explain(name, error, arguments) from None
+
+
+def explain(name: str, error: Exception, values: tuple[Any, ...]) -> Exception:
+    """NumPy's error of shapes as the error that PyTorch raises, with the shapes named."""
+    if isinstance(error, IndexError):
+        return IndexError(f"{name}(): {error}")
+    if isinstance(error, TypeError):
+        return error
+    shapes = " and ".join(str(list(v.shape)) for v in values if isinstance(v, ndarray))
+    return RuntimeError(f"{name}(): inputs of shape {shapes} do not fit: {error}")
+
+
+def cut_by(
+    name: str, edges: tuple[Any, ...], origins: tuple[Any, ...], stops: tuple[Stop | None, ...], recorded: bool
+) -> Any:
+    """Where a value comes from that was computed without a graph: the inputs that require grad, and their own sources.
+
+    Args:
+        name: of the operation.
+        edges: of its inputs; ``None`` where one does not require grad.
+        origins: of the inputs without an edge.
+        stops: what the operation itself declares for its inputs.
+        recorded: whether operations are being recorded (then it is the operation that cuts, and not ``no_grad``).
+    """
+    sources = []
+    for edge, stop in zip(edges, stops, strict=True):
+        if edge is not None:
+            sources.append(cut(name if stop is not None or recorded else "no_grad", _missing(stop or NO_GRAD), edge))
+    return merge(tuple(sources), *origins)
+
+
+def cut_again(name: str, origins: tuple[Any, ...] | None, stops: tuple[Stop | None, ...]) -> Any:
+    """The sources of a value that was cut before, and now goes through a step that no gradient passes either."""
+    before = next((s for s in origins or () if s.kind == "cut"), None)
+    stop = next((s for s in stops if s is not None), None)
+    if before is None or stop is None:
+        return origins
+    return merge((before.renamed(name, _missing(stop)),), origins)
+
+
+@functools.cache
+def _missing(stop: Stop) -> Stop:
+    return replace(stop, kind="missing")
+
+
+# -------------------------------------------------------------------------------------------------------- declaration
+
+
+def either(function: Callable[..., Tensor], first: Any, *rest: Any) -> Any:
+    """Another operation, used in a rule: recorded when the rule runs on tensors, its bare formula on arrays."""
+    return function(first, *rest) if isinstance(first, Tensor) else OPERATIONS[function.__name__].forward(first, *rest)
+
+
+def public(function: Callable[..., Any], *, name: str | None = None, numpy: Any = ()) -> Callable[..., Any]:
+    """Make a function, written with operations, a method of `Tensor` too, and the stand-in of NumPy's own."""
+    setattr(Tensor, name or function.__name__, function)
+    for numpy_function in numpy if isinstance(numpy, tuple) else (numpy,):
+        Tensor._numpy_functions[numpy_function] = function
+    return function
+
+
+def elementwise(
+    name: str,
+    forward: Rule,
+    formula: str,
+    *,
+    signature: str | None = None,
+    floating: bool = False,
+    operator: str | None = None,
+    **options: Any,
+) -> Callable[..., Tensor]:
+    """Declare an operation that works element by element: its inputs broadcast, and Python numbers are welcome.
+
+    Args:
+        name: of the function and of the method.
+        forward: the formula, in NumPy: a ufunc, or a function whose arguments name the inputs.
+        formula: the same for a reader.
+        signature: the public arguments. Default: ``input``, or ``input, other``, as PyTorch names them.
+        floating: whether integers are turned into floating-point numbers first.
+        operator: the Python operator; ``"mul"`` stands for ``__mul__`` and ``__rmul__``.
+        options: as for `operation`, among them the derivatives.
+    """
+    inputs = argument_names(forward)
+    if signature is None:
+        signature = ", ".join(("input", "other", "third")[: len(inputs)])
+    return operation(
+        name,
+        forward,
+        formula,
+        signature=signature,
+        promote=True,
+        floating=floating,
+        operator=operator,
+        **options,
+    )
+
+
+def argument_names(rule: Rule) -> tuple[str, ...]:
+    """How a rule names its arguments; those of a ufunc are ``x`` and ``y``."""
+    if isinstance(rule, np.ufunc):
+        return ("x", "y")[: rule.nin]
+    code: CodeType = rule.__code__
+    return code.co_varnames[: code.co_argcount]
+
+
+def operation(
+    name: str,
+    forward: Rule,
+    formula: str,
+    *,
+    signature: str = "input",
+    inputs: int | None = None,
+    promote: bool = False,
+    floating: bool = False,
+    bools: bool = False,
+    operator: str | None = None,
+    numpy: Any = None,
+    method: bool = True,
+    node: str | None = None,
+    differentiable: bool = True,
+    stops: dict[str, Stop] | None = None,
+    domain: Sequence[tuple[float, float]] | tuple[float, float] = REAL,
+    kinks: str = "",
+    examples: Sequence[Example] = (),
+    doc: str = "",
+    **derivatives: Rule,
+) -> Callable[..., Tensor]:
+    """Declare an operation.
+
+    Args:
+        name: of the function and of the method.
+        forward: the formula, in NumPy. Its arguments are the inputs, then the parameters.
+        formula: the same for a reader.
+        signature: the public arguments, inputs first, with defaults.
+        inputs: how many of the arguments are tensors. Default: those before the first with a default or a ``*``.
+        promote: whether the dtypes of the inputs are brought together as PyTorch does, Python numbers included.
+        floating: whether integers are turned into floating-point numbers first.
+        bools: whether it is defined for bools, where ``floating`` does not make numbers of them.
+        operator: the Python operator.
+        numpy: NumPy's function, or functions, that this operation stands for. Default: ``forward``, where it is a ufunc.
+        method: whether `Tensor` gets a method of this name.
+        node: the name of the node. Default: as PyTorch would name it.
+        differentiable: whether the output has a node; otherwise ``stops`` says for each input why not.
+        stops: for an input, why no gradient passes.
+        domain: for each input, or for all, the interval in which the operation is smooth.
+        kinks: isolated points at which it is not, for a reader.
+        examples: shapes and parameters for the generated tests; not needed where it works element by element.
+        doc: more for the docstring.
+        derivatives: for each differentiable input, its gradient as a function of what its arguments name.
+
+    Returns:
+        The function.
+    """
+    names = argument_names(forward)
+    arguments = [part.strip() for part in signature.split(",")]
+    plain = [a.partition("=")[0] for a in arguments if a != "*"]
+    if inputs is None:
+        first = next((i for i, a in enumerate(arguments) if a == "*" or "=" in a), len(arguments))
+        inputs = first if promote else min(first, 1)
+    if len(plain) != len(names):
+        raise ValueError(f"{name}: the signature names {len(plain)} arguments, the formula takes {len(names)}")
+    public_of = dict(zip(names, plain, strict=True)) | {"out": "result"}
+    tensors = names[:inputs]
+    stops = stops or {}
+    unknown = (set(derivatives) | set(stops)) - set(tensors)
+    if unknown:
+        raise TypeError(f"{name}: no input is called {', '.join(sorted(unknown))}; the inputs are {', '.join(tensors)}")
+
+    needed_by: dict[str, list[str]] = {}
+    for x, rule in derivatives.items():
+        for argument in argument_names(rule):
+            if argument != "g":
+                needed_by.setdefault(argument, []).append(x)
+    allowed = {*names, "out", *(f"{x}_shape" for x in tensors)} - set(Node.__slots__)
+    if not set(needed_by) <= allowed:
+        raise TypeError(f"{name}: a derivative asks for {', '.join(sorted(set(needed_by) - allowed))}")
+
+    node_class = None
+    if differentiable:
+        node_name = node or "".join(part.capitalize() for part in name.split("_")) + "Backward0"
+        node_class = _make_node(node_name, tensors, derivatives, stops, tuple(needed_by), public_of)
+    text = _function_text(arguments, names, tensors, needed_by, promote, floating, differentiable, bool(stops))
+    namespace = {
+        "__name__": "tinygrad_rp.ops.compiled",
+        "forward": forward,
+        "NAME": name,
+        "NodeClass": node_class,
+        "STOPS": tuple(stops.get(x) for x in tensors),
+        "FLOATING": floating,
+        "BOOLS": floating or bools or not differentiable,
+        **_SHARED,
+    }
+    function = _compile(text, namespace, name)
+    function.__doc__ = f"{formula}\n{doc}" if doc else formula
+    OPERATIONS[name] = Operation(
+        name=name,
+        formula=formula,
+        forward=forward,
+        derivatives=derivatives,
+        inputs=tensors,
+        signature=signature,
+        stops=stops,
+        domain=tuple(domain) if isinstance(domain[0], tuple) else (domain,) * inputs,  # type: ignore[arg-type]
+        kinks=kinks,
+        examples=tuple(examples),
+        broadcasts=promote,
+        node=node_class,
+        function=function,
+        source=text,
+    )
+    if method:
+        setattr(Tensor, name, function)
+    if operator:
+        setattr(Tensor, f"__{operator}__", function)
+        if inputs == 2 and differentiable:
+            setattr(Tensor, f"__r{operator}__", lambda self, other: function(other, self))
+    if numpy is None:
+        numpy = forward if isinstance(forward, np.ufunc) else ()
+    for numpy_function in numpy if isinstance(numpy, tuple) else (numpy,):
+        Tensor._numpy_functions[numpy_function] = function
+    return function
+
+
+def _make_node(
+    name: str,
+    tensors: tuple[str, ...],
+    derivatives: dict[str, Rule],
+    stops: dict[str, Stop],
+    saves: tuple[str, ...],
+    public_of: dict[str, str],
+) -> type[OperationNode]:
+    """The node class: slots for what it saves, and its two rules."""
+    edges = ", ".join(f"e_{x}" for x in tensors) + ("," if len(tensors) == 1 else "")
+    lines = []
+    for rule, how in (("run", "self.{}"), ("replay", 'self.as_tensor("{}")')):
+        terms = []
+        for x in tensors:
+            if x in derivatives:
+                wanted = ", ".join("g" if a == "g" else how.format(a) for a in argument_names(derivatives[x]))
+                terms.append(f"d_{x}({wanted})" if len(tensors) == 1 else f"None if e_{x} is None else d_{x}({wanted})")
+                if derivatives[x] is SAME:
+                    terms[-1] = "g" if len(tensors) == 1 else f"None if e_{x} is None else g"
+            else:
+                terms.append(f"None if e_{x} is None else zeros_like(g)" if x in stops else "None")
+        lines += [
+            f"def {rule}(self, g, edges, noted):",
+            "    if g.shape != self.shape or g.dtype is not self.dtype: g = fit(g, self.shape, self.dtype)",
+            "    if self.notes is not None: self.attend(g, noted)",
+            f"    {edges} = self.edges if edges is None else edges",
+        ]
+        pairs = [f"(e_{x}, {term})" for x, term in zip(tensors, terms, strict=True)]
+        lines += [f"    return ({', '.join(pairs)},)"]
+    arrays = [s for s in saves if s in tensors or s == "out"]
+    lines += ["def free(self):"]
+    for s in arrays:
+        lines += [f"    if type(self.{s}) is ndarray:", f"        self.{s} = None", "        self.mark_freed()"]
+    lines += ["    return None"]
+    namespace: dict[str, Any] = {f"d_{x}": rule for x, rule in derivatives.items()}
+    namespace |= {"zeros_like": np.zeros_like, "ndarray": ndarray, "fit": fit, "__name__": "tinygrad_rp.ops.compiled"}
+    exec(_compiled("\n".join(lines)), namespace)
+    rules = {rule: _own_code(namespace[rule], rule) for rule in ("run", "replay", "free")}
+    declared = tuple(stops.get(x) for x in tensors)
+    return type(
+        name,
+        (OperationNode,),
+        {
+            "__slots__": saves,
+            "__module__": "tinygrad_rp.ops",
+            **rules,
+            "saves": saves,
+            "public_names": {s: public_of.get(s, s) for s in saves},
+            "inputs_by_name": {x: i for i, x in enumerate(tensors)},
+            "declared_stops": declared if any(declared) else None,
+        },
+    )
+
+
+_SHARED = {
+    "Tensor": Tensor,
+    "ndarray": ndarray,
+    "float32": float32,
+    "NOTED": NOTED,
+    "mode": mode,
+    "paused": paused,
+    "new": object.__new__,
+    "next_order": next_order,
+    "settle": settle,
+    "number": number,
+    "admit": admit,
+    "need_array": need_array,
+    "need_tensor": need_tensor,
+    "rescue": rescue,
+    "merge": merge,
+    "cut_again": cut_again,
+    "cut_by": cut_by,
+    "asarray": np.asarray,
+}
+
+
+def _function_text(
+    arguments: list[str],
+    names: tuple[str, ...],
+    tensors: tuple[str, ...],
+    needed_by: dict[str, list[str]],
+    promote: bool,
+    floating: bool,
+    differentiable: bool,
+    stopped: bool,
+) -> str:
+    """The source text of the function that runs an operation and records it."""
+    plain = [a.partition("=")[0] for a in arguments if a != "*"]
+    lines = [f"def operation({', '.join(arguments)}):"]
+    admitted = "need_tensor" if len(tensors) == 1 else "admit" if promote else "need_array"
+    for x, public_name in zip(tensors, plain, strict=False):
+        lines += [
+            f"    if isinstance({public_name}, Tensor):",
+            f"        e_{x} = {public_name}._node",
+            f"        o_{x} = {public_name}._origin if e_{x} is None else None",
+            f"        {x} = {public_name}._array",
+            "    else:",
+            f"        {x} = {admitted}(NAME, '{public_name}', {public_name})",
+            f"        e_{x} = o_{x} = None",
+        ]
+    for x, public_name in zip(names[len(tensors) :], plain[len(tensors) :], strict=True):
+        if x != public_name:
+            lines.append(f"    {x} = {public_name}")
+    if promote and len(tensors) == 2:
+        for x, y in (tensors, tensors[::-1]):
+            lines.append(
+                f"    if type({y}) is not ndarray and type({x}) is ndarray and {x}.dtype is float32: {y} = number({y})"
+            )
+    call = ", ".join(names)
+    operands = ", ".join(x for x in names if x != "condition") + ","
+    lines += [
+        "    try:",
+        f"        out = forward({call})",
+    ]
+    if promote:
+        lines += [
+            "        dtype = out.dtype if type(out) is ndarray else None",
+            "        if dtype is not float32:",
+            f"            out = settle(NAME, forward, ({call},), ({operands}), out, FLOATING, BOOLS)",
+            "            dtype = out.dtype",
+        ]
+    else:
+        lines += ["        if type(out) is not ndarray: out = asarray(out)", "        dtype = out.dtype"]
+    lines += [
+        "    except (ValueError, TypeError, RuntimeWarning) as error:",
+        f"        out = rescue(error, NAME, forward, ({call},), {f'({operands})' if promote else None}, FLOATING, BOOLS)",
+        "        dtype = out.dtype",
+        "    result = new(Tensor)",
+        "    result._array = out",
+    ]
+    no_edges = " and ".join(f"e_{x} is None" for x in tensors)
+    no_origins = " and ".join(f"o_{x} is None" for x in tensors)
+    edges = "(" + ", ".join(f"e_{x}" for x in tensors) + ",)"
+    origins = ", ".join(f"o_{x}" for x in tensors)
+    merged = origins if len(tensors) == 1 else f"None if {no_origins} else merge({origins})"
+    lines += [
+        f"    if {no_edges}:",
+        "        result._node = None",
+        f"        result._origin = {f'cut_again(NAME, {merged}, STOPS)' if stopped else merged}",
+        "        return result",
+    ]
+    unrecorded = f"result._origin = cut_by(NAME, {edges}, ({origins},), STOPS, "
+    if not differentiable:
+        return "\n".join([*lines, "    result._node = None", f"    {unrecorded}True)", "    return result"])
+    lines += [
+        "    if paused and not mode.enabled:",
+        "        result._node = None",
+        f"        {unrecorded}False)",
+        "        return result",
+        "    result._origin = None",
+        "    result._node = node = NodeClass()",
+        f"    node.edges = {edges}",
+        "    node.order = next_order()",
+        "    node.shape = out.shape",
+        "    node.dtype = dtype",
+        f"    node.value = out if out.size <= {SMALL} else None",
+        f"    node.notes = {'NOTED' if stopped else 'None'}",
+    ]
+    kept = ", ".join(f"None if o_{x} is None else (o_{x}, {x} if {x}.size <= {SMALL} else None)" for x in tensors)
+    lines.append("    node.inputs = " + (f"None if {no_origins} else ({kept},)" if len(tensors) > 1 else "None"))
+    for s, users in needed_by.items():
+        value = f"{s.removesuffix('_shape')}.shape" if s.endswith("_shape") else s
+        asked = " or ".join(f"e_{u} is not None" for u in users)
+        everyone = len(users) == len(tensors) or len(tensors) == 1 or s not in (*tensors, "out")
+        lines.append(f"    node.{s} = {value}" if everyone else f"    node.{s} = {value} if {asked} else None")
+    return "\n".join([*lines, "    return result"])
+
+
+def variadic(
+    name: str,
+    forward: Rule,
+    formula: str,
+    *,
+    derivative: Rule,
+    signature: str,
+    numpy: Any = (),
+    examples: Sequence[Example] = (),
+) -> Callable[..., Tensor]:
+    """Declare an operation on a list of tensors, such as ``cat``.
+
+    Args:
+        name: of the function.
+        forward: the formula: of the list of arrays and one parameter.
+        formula: the same for a reader.
+        derivative: the gradient of input ``i``, as a function of ``g, i, shapes`` and the parameter.
+        signature: the public arguments: the list, and the parameter with its default.
+        numpy: NumPy's function that this operation stands for.
+        examples: for the generated tests.
+    """
+    argument, _, rest = signature.partition(",")
+    parameter, _, default = rest.strip().partition("=")
+
+    shown_as = {"parameter": parameter, "shapes": "shapes"}
+
+    class VariadicNode(OperationNode):
+        __slots__ = ("parameter", "shapes")
+        parameter: Any
+        shapes: tuple[tuple[int, ...], ...]
+        saves = ("parameter", "shapes")
+        public_names = shown_as
+
+        def run(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+            gradient = fit(gradient, self.shape, self.dtype)
+            if self.notes is not None:
+                self.attend(gradient, noted)
+            return [
+                (edge, None if edge is None else derivative(gradient, i, self.shapes, self.parameter))
+                for i, edge in enumerate(self.edges if edges is None else edges)
+            ]
+
+        replay = run
+
+    VariadicNode.__name__ = VariadicNode.__qualname__ = name.capitalize() + "Backward0"
+
+    def function(tensors: Any, *values: Any, **named: Any) -> Tensor:
+        value = values[0] if values else named.pop(parameter, named.pop("axis", int(default)))
+        if named or len(values) > 1:
+            raise TypeError(f"{name}() takes {signature}; it was also given {', '.join(named) or values[1:]}")
+        tensors = list(tensors)
+        for i, t in enumerate(tensors):
+            if not isinstance(t, Tensor):
+                need_tensor(name, f"{argument}[{i}]", t)
+        if not tensors:
+            raise RuntimeError(f"{name}(): {argument} must hold at least one tensor")
+        arrays = [t._array for t in tensors]
+        dtype = functools.reduce(_join, [a.dtype for a in arrays])
+        try:
+            out = forward([a if a.dtype == dtype else a.astype(dtype) for a in arrays], value)
+        except (ValueError, TypeError) as error:
+            raise explain(name, error, tuple(arrays)) from None
+        edges = tuple(t._node for t in tensors)
+        origins = tuple(t._origin if edge is None else None for t, edge in zip(tensors, edges, strict=True))
+        if not mode.enabled or not any(edge is not None for edge in edges):
+            return wrap(out, None, cut_by(name, edges, origins, (None,) * len(edges), False))
+        node = object.__new__(VariadicNode)
+        node.edges, node.order, node.notes = edges, next_order(), None
+        node.shape, node.dtype, node.value = out.shape, out.dtype, out if out.size <= SMALL else None
+        node.inputs = tuple(map(remember, origins, arrays)) if any(origins) else None
+        node.shapes, node.parameter = tuple(a.shape for a in arrays), value
+        return wrap(out, node)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = formula
+    OPERATIONS[name] = Operation(
+        name,
+        formula,
+        forward,
+        {},
+        (argument,),
+        signature,
+        {},
+        (REAL,),
+        "",
+        tuple(examples),
+        False,
+        VariadicNode,
+        function,
+        "",
+    )
+    Tensor._numpy_functions[numpy] = function
+    return function
+
+
+@functools.cache
+def _compiled(text: str) -> CodeType:
+    """Many operations share their text, which is compiled once. Tracebacks and ``inspect.getsource`` find it."""
+    filename = f"<operation {len(linecache.cache)}>"
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    return compile(text, filename, "exec")
+
+
+def _own_code(function: Any, name: str) -> Any:
+    """The function with a code object of its own: the interpreter tunes each code object to the types that it meets, and one
+    shared by several operations would be tuned to none."""
+    function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def _compile(text: str, namespace: dict[str, Any], name: str) -> Callable[..., Any]:
+    exec(_compiled(text), namespace)
+    function: Any = _own_code(namespace.pop("operation"), name)
+    function.__module__ = "tinygrad_rp"
+    return function  # type: ignore[no-any-return]

@@ -1,0 +1,767 @@
+"""The tensor: an array, where it came from, and the gradient that was accumulated for it. It knows no operation.
+
+Operations are declared in `tinygrad_rp.ops`; declaring one gives `Tensor` its method and operator, and tells NumPy's
+protocols (``np.exp(t)``, ``np.ones(3) + t``) where to go.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_rp import engine
+from tinygrad_rp.graph import SMALL, AccumulateGrad, Node, Output, Source, Stop
+from tinygrad_rp.printing import format_tensor
+
+__all__ = [
+    "Size",
+    "Tensor",
+    "as_tensor",
+    "bool_",
+    "float32",
+    "float64",
+    "from_numpy",
+    "get_default_dtype",
+    "int32",
+    "int64",
+    "is_tensor",
+    "set_default_dtype",
+    "tensor",
+]
+
+float32 = np.dtype(np.float32)
+float64 = np.dtype(np.float64)
+int8 = np.dtype(np.int8)
+int16 = np.dtype(np.int16)
+int32 = np.dtype(np.int32)
+int64 = np.dtype(np.int64)
+uint8 = np.dtype(np.uint8)
+bool_ = np.dtype(np.bool_)
+
+DTYPES = {dtype: dtype for dtype in (float32, float64, int8, int16, int32, int64, uint8, bool_)}
+_default_dtype = float32
+
+DETACH = Stop(
+    "missing",
+    "detach() hands on the value without its history, so no gradient can come back through here.",
+    ("use the tensor itself instead of its detach(), if a gradient is wanted",),
+)
+NO_GRAD = Stop(
+    "missing",
+    "this was computed under no_grad(), where operations are not recorded.",
+    ("compute it outside no_grad(), if a gradient is wanted",),
+)
+
+
+class Size(tuple[int, ...]):
+    """The shape of a tensor: a tuple that prints as PyTorch's does."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements of a tensor of this shape."""
+        n = 1
+        for k in self:
+            n *= k
+        return n
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+
+class Tensor:
+    """An array with a gradient. Make one with `tensor`, a factory such as `zeros`, or an operation.
+
+    ``Tensor(data)`` makes a float32 tensor that copies ``data``, as in PyTorch; prefer `tensor`, which infers the dtype.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_origin")
+
+    _array: ndarray[Any, Any]
+    _node: Any
+    """Where the gradient of this tensor goes: the node that computed it, or the `Output` of a node with several; the
+    `AccumulateGrad` of a leaf that requires grad; ``None`` where the tensor does not require grad."""
+    _origin: tuple[Source, ...] | None
+    """For a tensor without a node: the noise or the cuts that its value comes from."""
+    _grad: Tensor | None
+    """The gradient, where it does not lie in the `AccumulateGrad`: of a tensor that retains it, or that the user gave one. Unset
+    until then."""
+
+    _numpy_functions: ClassVar[dict[Any, Callable[..., Any]]] = {}
+    """Which operation stands for a NumPy function. Filled by the operations."""
+
+    def __init__(self, data: Any = ()) -> None:
+        self._array = tensor(data, dtype=float32)._array
+        self._node = None
+        self._origin = None
+
+    # ------------------------------------------------------------------------------------------------- what it is
+
+    @property
+    def shape(self) -> Size:
+        """The lengths of the dimensions."""
+        return Size(self._array.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements, as NumPy's dtype."""
+        return self._array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self._array.ndim
+
+    @property
+    def device(self) -> str:
+        """Always ``"cpu"``."""
+        return "cpu"
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded. It can be set on a leaf of floating-point numbers."""
+        return self._node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if not self.is_leaf:
+            if not value:
+                raise RuntimeError(
+                    "you can only change requires_grad of a leaf; this tensor was computed by "
+                    f"{self.grad_fn.name()}. Use detach() for a tensor without history."
+                )
+        elif value and self._node is None:
+            _check_differentiable(self._array.dtype)
+            before = self.grad
+            self._node = AccumulateGrad(self, _leaf_of)
+            self._node.grad = before
+        elif not value and self._node is not None:
+            before = self.grad
+            self._node = None
+            self._grad = before
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set ``requires_grad`` of this leaf, and return the tensor itself."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor was made by the user rather than by a recorded operation."""
+        return self._node is None or type(self._node) is AccumulateGrad
+
+    @property
+    def grad_fn(self) -> Any:
+        """The `Node` that computed this tensor, through which its gradient goes; ``None`` for a leaf."""
+        node = self._node
+        if type(node) is Output:
+            return node.node
+        return None if type(node) is AccumulateGrad else node
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of its ``grad_fn`` this tensor is."""
+        return self._node.index if type(self._node) is Output else 0
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """For a tensor that does not require grad: the noise or the cuts that its value comes from, as far as they are known."""
+        return self._origin or ()
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What ``backward`` accumulated; ``None`` before. Kept for leaves, and where ``retain_grad`` asked for it."""
+        node = self._node
+        if type(node) is AccumulateGrad:
+            grad = node.grad
+            if type(grad) is ndarray:
+                grad = node.grad = wrap(grad)
+            return grad  # type: ignore[no-any-return]
+        grad = getattr(self, "_grad", None)
+        if grad is None and node is not None and not self.retains_grad:
+            warnings.warn(
+                "the .grad of a tensor that is not a leaf is not kept by backward(). Call .retain_grad() on it before, "
+                "if you want its gradient.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"grad must be a tensor or None, not {type(value).__name__}")
+            if value is self:
+                raise RuntimeError("a tensor cannot be its own grad")
+            if value._array.shape != self._array.shape:
+                raise RuntimeError(
+                    f"grad of shape {list(value._array.shape)} does not fit the tensor's shape {list(self._array.shape)}"
+                )
+            if value._array.dtype != self._array.dtype:
+                raise RuntimeError(f"grad of dtype {value.dtype} does not fit the tensor's dtype {self.dtype}")
+        if type(self._node) is AccumulateGrad:
+            self._node.grad = value
+        else:
+            self._grad = value
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether this inner tensor keeps its gradient."""
+        return not self.is_leaf and self._node.notes is not None and any(r() is self for r in self._node.notes.retained)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor in ``grad``, though it is not a leaf.
+
+        Raises:
+            RuntimeError: the tensor does not require grad.
+        """
+        if self._node is None:
+            raise RuntimeError("can't retain_grad on a tensor that has requires_grad=False")
+        if not self.is_leaf and not self.retains_grad:
+            self._node.own_notes().retained.append(weakref.ref(self))
+
+    def _retain(self, gradient: Any) -> None:
+        """Add to the gradient that this inner tensor keeps."""
+        new = gradient if isinstance(gradient, Tensor) else wrap(np.array(gradient))
+        before = getattr(self, "_grad", None)
+        self._grad = new if before is None else before + new
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the length of one dimension."""
+        return self.shape if dim is None else self._array.shape[dim]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self._array.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    nelement = numel
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating-point numbers."""
+        return self._array.dtype.kind == "f"
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in memory in row-major order."""
+        return self._array.flags.c_contiguous
+
+    # ------------------------------------------------------------------------------------------------- other forms
+
+    def detach(self) -> Tensor:
+        """The same value, in the same memory, without history."""
+        made: Tensor = _new(Tensor)
+        made._array = self._array
+        made._node = None
+        made._origin = self._origin if self._node is None else (cut("detach", DETACH, self._node),)
+        return made
+
+    @property
+    def data(self) -> Tensor:
+        """The same value, in the same memory, without history, as `detach` gives it."""
+        return self.detach()
+
+    def numpy(self) -> ndarray[Any, Any]:
+        """The array itself; it shares memory with the tensor.
+
+        Raises:
+            RuntimeError: the tensor requires grad, and NumPy would lose its history.
+        """
+        if self._node is not None:
+            raise RuntimeError(
+                "can't call numpy() on a tensor that requires grad: its history would be lost. Use detach().numpy() instead."
+            )
+        return self._array
+
+    def cpu(self) -> Tensor:
+        """The tensor itself: all tensors are in main memory."""
+        return self
+
+    def item(self) -> Any:
+        """The only element, as a Python number.
+
+        Raises:
+            RuntimeError: there are none or several.
+        """
+        if self._array.size != 1:
+            raise RuntimeError(f"a tensor with {self._array.size} elements cannot be turned into one number")
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The elements, as nested lists of Python numbers (one number for a tensor without dimensions)."""
+        return self._array.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray[Any, Any]:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(
+                    f"an array of dtype {np.dtype(dtype)} cannot be had of a {self.dtype} tensor without a copy"
+                )
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        operation = self._numpy_functions.get(ufunc) if method == "__call__" else None
+        if operation is None or kwargs:
+            name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+            extra = f" with {', '.join(kwargs)}" if kwargs else ""
+            raise TypeError(
+                f"np.{name}{extra} has no operation on tensors. Use an operation of this package, or NumPy on t.detach().numpy()."
+            )
+        return operation(*inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        operation = self._numpy_functions.get(function)
+        if operation is None:
+            raise TypeError(
+                f"np.{function.__name__} has no operation on tensors. "
+                "Use an operation of this package, or NumPy on t.detach().numpy()."
+            )
+        return operation(*args, **kwargs)
+
+    def __len__(self) -> int:
+        if self._array.ndim == 0:
+            raise TypeError("len() of a tensor without dimensions")
+        return len(self._array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self._array.ndim == 0:
+            raise TypeError("iteration over a tensor without dimensions")
+        return (self[i] for i in range(len(self._array)))
+
+    def __bool__(self) -> bool:
+        if self._array.size != 1:
+            raise RuntimeError(
+                f"the truth value of a tensor with {self._array.size} elements is ambiguous: say any() or all() of it"
+            )
+        return bool(self._array.item())
+
+    def __float__(self) -> float:
+        return float(self._number())
+
+    def __int__(self) -> int:
+        return int(self._number())
+
+    def _number(self) -> Any:
+        if self._array.size != 1:
+            raise ValueError(
+                f"only a tensor of one element can be turned into a number, and this one has {self._array.size}"
+            )
+        return self._array.item()
+
+    def __index__(self) -> int:
+        if self._array.dtype.kind not in "iub" or self._array.size != 1:
+            raise TypeError("only an integer tensor of one element can be used as an index")
+        return int(self._array.item())
+
+    def __contains__(self, element: Any) -> bool:
+        value = element._array if isinstance(element, Tensor) else element
+        return bool((self._array == value).any())
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        if self._node is None:
+            suffix = ""
+        else:
+            suffix = "requires_grad=True" if self.is_leaf else f"grad_fn=<{self.grad_fn.name()}>"
+        return format_tensor(self._array, suffix, default=_default_dtype)
+
+    def __format__(self, spec: str) -> str:
+        if self._array.ndim == 0:
+            return format(self._array.item(), spec)
+        return format(str(self), spec)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "only a leaf can be deep-copied; use detach() on a tensor that was computed, or clone() it"
+            )
+        copied = _rebuild(type(self), self._array.copy(), self.requires_grad)
+        memo[id(self)] = copied
+        grad = self.grad
+        copied.grad = None if grad is None else wrap(grad._array.copy())
+        return copied
+
+    def __reduce__(self) -> Any:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "only a leaf can be pickled: the graph of a tensor that was computed cannot. Use detach()."
+            )
+        return _rebuild, (type(self), self._array, self.requires_grad)
+
+    # --------------------------------------------------------------------------------------------------- backward
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
+    ) -> None:
+        """Add the gradient of this tensor to the ``grad`` of the leaves that it was computed from.
+
+        Args:
+            gradient: the gradient with respect to this tensor, of its shape; 1 where it has a single element.
+            retain_graph: keep what backward needs, to walk the graph again. Default: the value of ``create_graph``.
+            create_graph: record the pass itself, for second derivatives.
+            inputs: the leaves to accumulate into. Default: all.
+
+        Raises:
+            RuntimeError: the tensor does not require grad; it has several elements and no ``gradient`` is given; ``gradient``
+                has another shape; or the graph was freed by an earlier pass. All gradients are then as before.
+        """
+        engine.accumulate(
+            ((self._node, root_gradient(self, gradient, create_graph)),),
+            create_graph if retain_graph is None else retain_graph,
+            create_graph,
+            None if inputs is None else _edges([inputs] if isinstance(inputs, Tensor) else inputs),
+        )
+
+    # ------------------------------------------------------------------------------------------- in place: not yet
+
+    def _no_in_place(self, *_: Any) -> NoReturn:
+        raise NotImplementedError(
+            "in-place operators on tensors are not supported: write x = x + y instead of x += y. "
+            "Inside no_grad(), p.data.numpy()[...] gives the values of a parameter to change."
+        )
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = __setitem__ = _no_in_place
+
+    if TYPE_CHECKING:  # declared by the operations; these lines only tell type checkers
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __pos__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
+
+
+_new = object.__new__
+
+
+def wrap(
+    array: ndarray[Any, Any], node: Node | Output | None = None, origin: tuple[Source, ...] | None = None
+) -> Tensor:
+    """A tensor of this very array, computed by ``node``; without one, a leaf that does not require grad."""
+    made: Tensor = _new(Tensor)
+    made._array = array
+    made._node = node
+    made._origin = origin
+    return made
+
+
+def leaf(kind: type[Tensor], array: ndarray[Any, Any]) -> Tensor:
+    """A leaf that requires grad, of this very array."""
+    made = _new(kind)
+    made._array = array
+    made._origin = None
+    made._node = AccumulateGrad(made, _leaf_of)
+    return made
+
+
+def _leaf_of(node: AccumulateGrad) -> Tensor:
+    """The leaf of a node, made anew after the user let it go."""
+    made = wrap(node.array, node)
+    return made
+
+
+def cut(name: str, stop: Stop, edge: Node | Output) -> Source:
+    """The source of a value that was computed from ``edge`` without being recorded."""
+    return Source("cut", name, stop, edge)
+
+
+def remember(sources: tuple[Source, ...] | None, array: ndarray[Any, Any]) -> Any:
+    """What a node keeps of an input without an edge: its sources, and its value where it is small."""
+    return None if sources is None else (sources, array if array.size <= SMALL else None)
+
+
+def merge(*origins: tuple[Source, ...] | None) -> tuple[Source, ...] | None:
+    """The sources of a value computed from several; a few suffice to explain it."""
+    merged = tuple(dict.fromkeys(source for origin in origins if origin is not None for source in origin))
+    return merged[:8] or None
+
+
+def _edges(tensors: Sequence[Tensor]) -> list[Any]:
+    edges = [t._node for t in tensors]
+    for i, edge in enumerate(edges):
+        if edge is None:
+            raise RuntimeError(
+                f"input {i} does not require grad: set requires_grad=True on it before computing what you differentiate"
+            )
+    return edges
+
+
+_ones = {shape: np.ones(shape, float32)[...] for shape in ((), (1,))}
+
+
+def root_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """The gradient that a pass starts with at ``output``: a view of an array, or a tensor when the pass is recorded."""
+    array = output._array
+    if output._node is None:
+        sources = output._origin or ()
+        why = "".join(f" It comes from {s.name}: {s.stop.reason}" for s in sources[:1] if s.stop is not None)
+        raise RuntimeError(
+            f"this tensor does not require grad and has no grad_fn, so there is nothing to go backward through.{why}"
+        )
+    if gradient is None:
+        if array.size != 1:
+            raise RuntimeError(
+                f"a gradient can be created implicitly only for a tensor of one element, and this one has shape "
+                f"{list(array.shape)}: reduce it with sum() or mean(), or pass gradient=, a tensor of its shape"
+            )
+        one = _ones.get(array.shape) if array.dtype is float32 else None
+        if one is None:
+            one = np.ones(array.shape, array.dtype)[...]
+        return wrap(one) if create_graph else one
+    if not isinstance(gradient, Tensor):
+        raise TypeError(f"gradient must be a tensor or None, not {type(gradient).__name__}")
+    if gradient._array.shape != array.shape:
+        raise RuntimeError(
+            f"gradient has shape {list(gradient._array.shape)}, but the tensor to differentiate has shape {list(array.shape)}"
+        )
+    if gradient._array.dtype.kind != "f":
+        raise RuntimeError(f"gradient must hold floating-point numbers, not {gradient.dtype}")
+    return gradient if create_graph else gradient._array[...]
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of ``outputs`` with respect to ``inputs``, without touching any ``grad``.
+
+    Args:
+        outputs: what to differentiate.
+        inputs: with respect to what; leaves or inner tensors.
+        grad_outputs: one gradient an output, of its shape; ``None`` for an output of one element.
+        retain_graph: keep what backward needs. Default: the value of ``create_graph``.
+        create_graph: record the pass, so that the results can be differentiated again.
+        allow_unused: return ``None`` for an input that ``outputs`` do not depend on, rather than raise.
+        materialize_grads: return zeros for such an input.
+
+    Returns:
+        One gradient an input, of its shape.
+
+    Raises:
+        RuntimeError: an output or input does not require grad, an input is unused, or the graph was freed.
+    """
+    many = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not wanted:
+        raise ValueError("grad() needs at least one input")
+    given: list[Any] = list(grad_outputs) if isinstance(grad_outputs, list | tuple) else [grad_outputs] * len(many)
+    if len(given) != len(many):
+        raise RuntimeError(f"{len(given)} grad_outputs were given for {len(many)} outputs")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("materialize_grads=True needs allow_unused to be True or left out")
+    edges = _edges(wanted)
+    roots = [(t._node, root_gradient(t, g, create_graph)) for t, g in zip(many, given, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    unused_is_fine = allow_unused or materialize_grads
+    if not unused_is_fine:
+        reached = engine.reachable(roots, edges)
+        for i, edge in enumerate(edges):
+            if edge not in reached:
+                raise RuntimeError(
+                    f"input {i} was not used in computing the outputs. Pass allow_unused=True to get None for it, if that is "
+                    "what you expect."
+                )
+    found = engine.gradients(roots, edges, retain, create_graph)
+    results: list[Tensor | None] = []
+    for t, g in zip(wanted, found, strict=True):
+        if g is None:
+            results.append(wrap(np.zeros_like(t._array)) if materialize_grads else None)
+        else:
+            results.append(g if isinstance(g, Tensor) else wrap(np.asarray(g)))
+    return tuple(results)
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradients of the sum of ``tensors`` to the ``grad`` of their leaves, in one pass.
+
+    Arguments and errors as for ``Tensor.backward``, with one gradient a tensor.
+    """
+    many = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    given: list[Any] = list(grad_tensors) if isinstance(grad_tensors, list | tuple) else [grad_tensors] * len(many)
+    if len(given) != len(many):
+        raise RuntimeError(f"{len(given)} grad_tensors were given for {len(many)} tensors")
+    engine.accumulate(
+        [(t._node, root_gradient(t, g, create_graph)) for t, g in zip(many, given, strict=True)],
+        create_graph if retain_graph is None else retain_graph,
+        create_graph,
+        None if inputs is None else _edges([inputs] if isinstance(inputs, Tensor) else inputs),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------ making tensors
+
+
+def _rebuild(kind: type[Tensor], array: ndarray[Any, Any], requires_grad: bool) -> Tensor:
+    if requires_grad:
+        return leaf(kind, array)
+    made = _new(kind)
+    made._array = array
+    made._node = None
+    made._origin = None
+    return made
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """The dtype that an argument names.
+
+    Raises:
+        TypeError: tensors cannot have it.
+    """
+    if isinstance(dtype, str):
+        raise TypeError(f"dtype must be one of this package's, such as float32, and not the string {dtype!r}")
+    if dtype is float:
+        return float64
+    found = DTYPES.get(np.dtype(dtype))
+    if found is None:
+        raise TypeError(f"dtype {np.dtype(dtype)} is not supported; use one of {', '.join(map(str, DTYPES))}")
+    return found
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The dtype of tensors made from Python floats."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Make tensors from Python floats, and by factories, of this floating-point dtype."""
+    global _default_dtype
+    if as_dtype(dtype).kind != "f":
+        raise TypeError(f"the default dtype must be float32 or float64, not {np.dtype(dtype)}")
+    _default_dtype = as_dtype(dtype)
+
+
+def _check_differentiable(dtype: np.dtype[Any]) -> None:
+    if dtype.kind != "f":
+        raise RuntimeError(
+            f"only tensors of floating-point numbers can require gradients, and this one has dtype {dtype}. "
+            "Write its numbers with a point (tensor([1.]) rather than tensor([1])), or pass dtype=float32."
+        )
+
+
+def to_array(data: Any, dtype: Any = None) -> ndarray[Any, Any]:
+    """A new or shared array of ``data``, with the dtype that PyTorch would give it."""
+    if isinstance(data, Tensor):
+        array = data._array
+    elif isinstance(data, ndarray | np.generic):
+        array = np.asarray(data)
+    else:
+        try:
+            array = np.array(_without_tensors(data))
+        except ValueError as error:
+            raise ValueError(f"the nested lists do not form a rectangular array: {error}") from None
+        if array.dtype == object:
+            raise TypeError(f"cannot make a tensor of {type(data).__name__}: its elements are not all numbers")
+        if dtype is None and (array.dtype == float64 or array.size == 0):
+            held_as_double = _holds(data, np.float64)
+            dtype = array.dtype if held_as_double else _default_dtype
+    target = array.dtype if dtype is None else np.dtype(dtype)
+    return array if target == array.dtype and target in DTYPES else array.astype(as_dtype(target))
+
+
+def _without_tensors(data: Any) -> Any:
+    if isinstance(data, Tensor):
+        return data.item() if data._array.ndim == 0 else data._array
+    if isinstance(data, list | tuple):
+        return [_without_tensors(x) for x in data]
+    return data
+
+
+def _holds(data: Any, kind: type) -> bool:
+    """Whether nested lists hold NumPy values of float64 (a Python float, though a double, means the default dtype)."""
+    if isinstance(data, list | tuple):
+        return bool(data) and _holds(data[0], kind)
+    return isinstance(data, ndarray | np.generic) and data.dtype == kind
+
+
+def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor that copies ``data``.
+
+    Args:
+        data: a number, nested lists of numbers, an array, or a tensor.
+        dtype: of the elements. Default: float32 for Python floats, int64 for ints, bool for bools; an array keeps its own.
+        requires_grad: whether operations on the tensor are recorded.
+
+    Raises:
+        RuntimeError: ``requires_grad`` is asked of integers or bools.
+        TypeError: the elements are not numbers, or the dtype is not supported.
+        ValueError: nested lists of unequal lengths.
+    """
+    if dtype is None and type(data) is list and len(data) <= SMALL and set(map(type, data)) == {float}:
+        array = np.array(data, _default_dtype)  # what a short list of floats costs matters in a loop
+        return leaf(Tensor, array) if requires_grad else wrap(array)
+    array = to_array(data, dtype)
+    if isinstance(data, ndarray | np.generic | Tensor) or array.base is not None:
+        array = np.array(array)
+    if not requires_grad:
+        return wrap(array)
+    _check_differentiable(array.dtype)
+    return leaf(Tensor, array)
+
+
+def as_tensor(data: Any, *, dtype: Any = None) -> Tensor:
+    """A tensor of ``data``, sharing its memory where it is an array of the right dtype; a tensor is returned as it is."""
+    if isinstance(data, Tensor) and (dtype is None or as_dtype(dtype) == data.dtype):
+        return data
+    return wrap(to_array(data, dtype))
+
+
+def from_numpy(array: ndarray[Any, Any]) -> Tensor:
+    """A tensor that shares the memory of ``array``.
+
+    Raises:
+        TypeError: it is no array, or of a dtype that tensors do not have.
+    """
+    if not isinstance(array, ndarray):
+        raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
+    if array.dtype not in DTYPES:
+        raise TypeError(f"an array of dtype {array.dtype} cannot be shared; use one of {', '.join(map(str, DTYPES))}")
+    return wrap(array)
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether ``value`` is a `Tensor`."""
+    return isinstance(value, Tensor)
