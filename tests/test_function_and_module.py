@@ -381,7 +381,7 @@ def test_ctx_keeps_an_attribute_of_any_ordinary_name(attribute):
 
         @staticmethod
         def backward(ctx, grad):
-            (x,) = ctx.saved_tensors
+            (_,) = ctx.saved_tensors
             kept.append(getattr(ctx, attribute))
             return grad * kept[-1], None
 

@@ -29,7 +29,10 @@ def draw(rng, shape, interval):
 def inputs_of(op, shapes, seed=0):
     rng = np.random.default_rng(seed)
     intervals = op.domain if len(op.domain) == len(shapes) else op.domain * len(shapes)
-    return [tg.tensor(draw(rng, shape, interval), requires_grad=True) for shape, interval in zip(shapes, intervals)]
+    return [
+        tg.tensor(draw(rng, shape, interval), requires_grad=True)
+        for shape, interval in zip(shapes, intervals, strict=False)
+    ]
 
 
 def cases(ops):

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush, heappushpop
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -401,7 +401,7 @@ def _warn_of_starved_leaves(roots: Iterable[tuple[Any, Any]], visited: list[Node
             starved.setdefault((node.name(), stop), []).append(leaf)
     for (name, stop), stopped in starved.items():
         frame, depth = sys._getframe(), 1
-        package = str(Path(__file__).parent)
+        package = os.path.dirname(__file__)
         while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
             frame, depth = frame.f_back, depth + 1
         known = {id(v): k for k, v in reversed([*frame.f_locals.items(), *frame.f_globals.items()])}

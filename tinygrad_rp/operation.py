@@ -35,7 +35,8 @@ text is, in short::
         e_x, e_y = self.edges
         return ((e_x, None if e_x is None else d_x(g, self.y)), (e_y, None if e_y is None else d_y(g, self.x)))
 
-``inspect.getsource(tinygrad_rp.mul)`` shows the whole text.
+``OPERATIONS["mul"].source`` is the whole text. It is compiled when the operation is called for the first time, and the rules
+when a gradient first passes, so that importing the package compiles nothing of it.
 """
 
 from __future__ import annotations
@@ -133,6 +134,19 @@ class OperationNode(Node):
     inputs_by_name: dict[str, int]
     public_names: dict[str, str]
     saves: tuple[str, ...]
+    declared_rules: tuple[tuple[str, ...], dict[str, Rule], dict[str, Stop]]
+
+    def run(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+        _compile_rules(type(self))
+        return self.run(gradient, edges, noted)
+
+    def replay(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+        _compile_rules(type(self))
+        return self.replay(gradient, edges, noted)
+
+    def free(self) -> None:
+        _compile_rules(type(self))
+        self.free()
 
     @property
     def saved(self) -> dict[str, Any]:
@@ -233,26 +247,25 @@ def settle(
 _numbers: dict[float, Array] = {}
 
 
-def number(value: Any) -> Any:
-    """A Python number as a float32 array without dimensions, made once: NumPy takes twice as long for a Python number."""
-    if type(value) is bool:
-        return value
-    found = _numbers.get(value)
-    if found is None:
+def admit(name: str, argument: str, value: Any, beside: Any) -> Any:
+    """An operand that is no tensor: a Python number or an array.
+
+    A number beside a float32 tensor is made an array without dimensions, once: NumPy takes twice as long for a Python number.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    kind = type(value)
+    if (kind is float or kind is int) and isinstance(beside, Tensor) and beside._array.dtype is float32:
+        found = _numbers.get(value)
+        if found is not None:
+            return found
         if value == 0 or len(_numbers) > 1000:  # 0 and −0 would share a place
             return value
         with np.errstate(over="ignore"):
             found = _numbers[value] = np.asarray(value, np.float32)
         found.flags.writeable = False
-    return found
-
-
-def admit(name: str, argument: str, value: Any) -> Any:
-    """An operand that is no tensor: a Python number or an array.
-
-    Raises:
-        TypeError: it is neither.
-    """
+        return found
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, ndarray | np.generic):
@@ -264,7 +277,7 @@ def admit(name: str, argument: str, value: Any) -> Any:
 
 def need_array(name: str, argument: str, value: Any) -> Any:
     """An operand that is no tensor, but must be an array."""
-    return admit(name, argument, value) if isinstance(value, ndarray) else need_tensor(name, argument, value)
+    return admit(name, argument, value, None) if isinstance(value, ndarray) else need_tensor(name, argument, value)
 
 
 def need_tensor(name: str, argument: str, value: Any) -> Any:
@@ -293,10 +306,12 @@ def rescue(
                 if operands is None
                 else settle(name, forward, arguments, operands, out, floating, bools)
             )
-    if isinstance(error, TypeError) and operands is not None:
+    if isinstance(error, TypeError | AttributeError) and operands is not None:
         try:
             return settle(name, forward, arguments, operands, None, floating, bools)
-        except TypeError:
+        except TypeError as second:
+            if type(error) is AttributeError:
+                raise second from None
             dtypes = " and ".join(str(v.dtype) for v in operands if hasattr(v, "dtype"))
             raise RuntimeError(f"{name}() is not defined for {dtypes}: {error}") from None
     raise explain(name, error, arguments) from None
@@ -492,7 +507,7 @@ def operation(
         "BOOLS": floating or bools or not differentiable,
         **_SHARED,
     }
-    function = _compile(text, namespace, name)
+    function: Any = _compile_at_first_call(text, arguments, namespace, name)
     function.__doc__ = f"{formula}\n{doc}" if doc else formula
     OPERATIONS[name] = Operation(
         name=name,
@@ -531,7 +546,26 @@ def _make_node(
     saves: tuple[str, ...],
     public_of: dict[str, str],
 ) -> type[OperationNode]:
-    """The node class: slots for what it saves, and its two rules."""
+    """The node class, with slots for what it saves."""
+    declared = tuple(stops.get(x) for x in tensors)
+    return type(
+        name,
+        (OperationNode,),
+        {
+            "__slots__": saves,
+            "__module__": "tinygrad_rp.ops",
+            "saves": saves,
+            "public_names": {s: public_of.get(s, s) for s in saves},
+            "inputs_by_name": {x: i for i, x in enumerate(tensors)},
+            "declared_rules": (tensors, derivatives, stops),
+            "declared_stops": declared if any(declared) else None,
+        },
+    )
+
+
+def _compile_rules(node_class: type[OperationNode]) -> None:
+    """Give a node class its two rules, and its way of freeing what they need."""
+    tensors, derivatives, stops = node_class.declared_rules
     edges = ", ".join(f"e_{x}" for x in tensors) + ("," if len(tensors) == 1 else "")
     lines = []
     for rule, how in (("run", "self.{}"), ("replay", 'self.as_tensor("{}")')):
@@ -552,7 +586,7 @@ def _make_node(
         ]
         pairs = [f"(e_{x}, {term})" for x, term in zip(tensors, terms, strict=True)]
         lines += [f"    return ({', '.join(pairs)},)"]
-    arrays = [s for s in saves if s in tensors or s == "out"]
+    arrays = [s for s in node_class.saves if s in tensors or s == "out"]
     lines += ["def free(self):"]
     for s in arrays:
         lines += [f"    if type(self.{s}) is ndarray:", f"        self.{s} = None", "        self.mark_freed()"]
@@ -560,21 +594,8 @@ def _make_node(
     namespace: dict[str, Any] = {f"d_{x}": rule for x, rule in derivatives.items()}
     namespace |= {"zeros_like": np.zeros_like, "ndarray": ndarray, "fit": fit, "__name__": "tinygrad_rp.ops.compiled"}
     exec(_compiled("\n".join(lines)), namespace)
-    rules = {rule: _own_code(namespace[rule], rule) for rule in ("run", "replay", "free")}
-    declared = tuple(stops.get(x) for x in tensors)
-    return type(
-        name,
-        (OperationNode,),
-        {
-            "__slots__": saves,
-            "__module__": "tinygrad_rp.ops",
-            **rules,
-            "saves": saves,
-            "public_names": {s: public_of.get(s, s) for s in saves},
-            "inputs_by_name": {x: i for i, x in enumerate(tensors)},
-            "declared_stops": declared if any(declared) else None,
-        },
-    )
+    for rule in ("run", "replay", "free"):
+        setattr(node_class, rule, _own_code(namespace[rule], rule))
 
 
 _SHARED = {
@@ -587,7 +608,6 @@ _SHARED = {
     "new": object.__new__,
     "next_order": next_order,
     "settle": settle,
-    "number": number,
     "admit": admit,
     "need_array": need_array,
     "need_tensor": need_tensor,
@@ -612,44 +632,43 @@ def _function_text(
     """The source text of the function that runs an operation and records it."""
     plain = [a.partition("=")[0] for a in arguments if a != "*"]
     lines = [f"def operation({', '.join(arguments)}):"]
-    admitted = "need_tensor" if len(tensors) == 1 else "admit" if promote else "need_array"
-    for x, public_name in zip(tensors, plain, strict=False):
+    for i, (x, public_name) in enumerate(zip(tensors, plain, strict=False)):
+        admitted = f"{'need_tensor' if len(tensors) == 1 else 'need_array'}(NAME, {public_name!r}, {public_name})"
+        if promote and len(tensors) > 1:
+            beside = plain[1 - i] if len(tensors) == 2 else None
+            admitted = f"admit(NAME, {public_name!r}, {public_name}, {beside})"
         lines += [
             f"    if isinstance({public_name}, Tensor):",
             f"        e_{x} = {public_name}._node",
             f"        o_{x} = {public_name}._origin if e_{x} is None else None",
             f"        {x} = {public_name}._array",
             "    else:",
-            f"        {x} = {admitted}(NAME, '{public_name}', {public_name})",
+            f"        {x} = {admitted}",
             f"        e_{x} = o_{x} = None",
         ]
     for x, public_name in zip(names[len(tensors) :], plain[len(tensors) :], strict=True):
         if x != public_name:
             lines.append(f"    {x} = {public_name}")
-    if promote and len(tensors) == 2:
-        for x, y in (tensors, tensors[::-1]):
-            lines.append(
-                f"    if type({y}) is not ndarray and type({x}) is ndarray and {x}.dtype is float32: {y} = number({y})"
-            )
     call = ", ".join(names)
     operands = ", ".join(x for x in names if x != "condition") + ","
     lines += [
         "    try:",
         f"        out = forward({call})",
+        "        dtype = out.dtype",
+        "        shape = out.shape",
+        "        if not shape: out = asarray(out)",
     ]
     if promote:
         lines += [
-            "        dtype = out.dtype if type(out) is ndarray else None",
             "        if dtype is not float32:",
             f"            out = settle(NAME, forward, ({call},), ({operands}), out, FLOATING, BOOLS)",
             "            dtype = out.dtype",
         ]
-    else:
-        lines += ["        if type(out) is not ndarray: out = asarray(out)", "        dtype = out.dtype"]
     lines += [
-        "    except (ValueError, TypeError, RuntimeWarning) as error:",
+        "    except (ValueError, TypeError, AttributeError, RuntimeWarning) as error:",
         f"        out = rescue(error, NAME, forward, ({call},), {f'({operands})' if promote else None}, FLOATING, BOOLS)",
         "        dtype = out.dtype",
+        "        shape = out.shape",
         "    result = new(Tensor)",
         "    result._array = out",
     ]
@@ -676,7 +695,7 @@ def _function_text(
         "    result._node = node = NodeClass()",
         f"    node.edges = {edges}",
         "    node.order = next_order()",
-        "    node.shape = out.shape",
+        "    node.shape = shape",
         "    node.dtype = dtype",
         f"    node.value = out if out.size <= {SMALL} else None",
         f"    node.notes = {'NOTED' if stopped else 'None'}",
@@ -802,8 +821,19 @@ def _own_code(function: Any, name: str) -> Any:
     return function
 
 
-def _compile(text: str, namespace: dict[str, Any], name: str) -> Callable[..., Any]:
-    exec(_compiled(text), namespace)
+def _compile_at_first_call(text: str, arguments: list[str], namespace: dict[str, Any], name: str) -> Callable[..., Any]:
+    """A function that compiles its text when it is called for the first time, and from then on is what it says."""
+
+    def first_call(*args: Any, **kwargs: Any) -> Any:
+        exec(_compiled(text), namespace)
+        function.__code__ = _own_code(namespace.pop("operation"), name).__code__
+        return function(*args, **kwargs)
+
+    names = [a.partition("=")[0] for a in arguments]
+    star = names.index("*") if "*" in names else len(names)
+    handed_on = [*names[:star], *(f"{n}={n}" for n in names[star + 1 :])]
+    namespace["first_call"] = first_call
+    exec(_compiled(f"def operation({', '.join(arguments)}): return first_call({', '.join(handed_on)})"), namespace)
     function: Any = _own_code(namespace.pop("operation"), name)
     function.__module__ = "tinygrad_rp"
-    return function  # type: ignore[no-any-return]
+    return function

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import POSITIVE, SAME, either, elementwise, public
-from tinygrad_rp.tensor import Tensor, wrap
+from tinygrad_rp.tensor import Tensor, bool_, wrap
 
 __all__ = [
     "abs", "absolute", "add", "clamp", "clip", "cos", "div", "divide", "eq", "exp", "expm1", "ge", "greater", "gt", "le",
@@ -25,7 +25,11 @@ _add = elementwise("add", np.add, "x + y", x=SAME, y=SAME, operator="add", bools
 
 
 def _minus(x: Any, y: Any) -> Any:
-    if getattr(x, "dtype", None) is not getattr(y, "dtype", None) or x.dtype == np.bool_:
+    try:
+        check = x.dtype is not y.dtype or x.dtype is bool_
+    except AttributeError:
+        check = True
+    if check:
         for value in (x, y):
             if isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_:
                 raise RuntimeError(

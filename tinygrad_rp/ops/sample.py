@@ -73,8 +73,7 @@ randn, randn_like = _noise("normal", "the standard normal distribution")
 
 NORMAL = Stop(
     "zero",
-    "normal() draws its value from a random generator, and no formula connects the number drawn to the mean and the standard "
-    "deviation: so zeros go back to them, as in PyTorch.",
+    "normal() draws its value: no formula leads from mean and std to the number drawn, so zeros go back to them.",
     (
         "reparameterise: mean + std * torch.randn_like(std), which is Normal(mean, std).rsample() of the distributions",
         "where the cost is not differentiable, the score function: backward through cost * Normal(mean, std).log_prob(z)",
@@ -161,8 +160,7 @@ def sizes_of(size: Any) -> tuple[int, ...]:
 
 BERNOULLI = Stop(
     "zero",
-    "bernoulli() draws 0 or 1: as a function of the probability the value is flat but for a jump, so zeros go back to it, as in "
-    "PyTorch.",
+    "bernoulli() draws 0 or 1: as p changes, the value stays or jumps, so zeros go back to p.",
     (
         "straight-through (biased): p + (bernoulli(p) - p).detach()",
         "relax it (biased, less so at a low temperature): the Gumbel-softmax, a sigmoid of noisy logits",
@@ -177,6 +175,10 @@ def _drawn_bernoulli(x: Any, generator: Generator) -> Any:
     if x.size == 1:
         p = x.item()
         fits = 0 <= p <= 1
+        if fits:
+            drawn = generator.draw("uniform", x.shape, x.dtype)
+            drawn.fill(drawn.item() < p)  # the number drawn is this sample's own; a comparison costs four times as much
+            return drawn
     else:
         fits = bool(((x >= 0) & (x <= 1)).all())
         p = None if fits else x[~((x >= 0) & (x <= 1))][0]
