@@ -753,6 +753,7 @@ def variadic(
             ]
 
         replay = run
+        free = Node.free  # it saves shapes alone
 
     VariadicNode.__name__ = VariadicNode.__qualname__ = name.capitalize() + "Backward0"
 
