@@ -175,8 +175,10 @@ absolute = abs
 
 
 def _sign(x: Any) -> Any:
-    """The sign, as a constant."""
-    return wrap(np.sign(x._array)) if isinstance(x, Tensor) else np.sign(x)
+    """The sign, as a constant; 0 at NaN."""
+    if isinstance(x, Tensor):
+        return wrap(_sign(x._array))
+    return np.where(x > 0, 1, np.where(x < 0, -1, 0)).astype(x.dtype)
 
 
 # ------------------------------------------------------------------------------------------ exponentials and logarithms

@@ -251,6 +251,13 @@ class Extreme(NamedTuple):
     indices: Tensor
 
 
+def _ties(x: Any, out: Any) -> Any:
+    """Where the extreme is, as a constant; where it is NaN, at the NaNs."""
+    if isinstance(x, Tensor):
+        return wrap(_ties(x._array, out._array))
+    return (x == out) | ((x != x) & (out != out))
+
+
 def _taken(x: Any, indices: Any, dim: int, keepdim: bool) -> Any:
     taken = either(take_along, x, indices, dim)
     return taken if keepdim or not x.ndim else np.squeeze(taken, dim)
@@ -263,7 +270,7 @@ def _extreme(name: str, ufunc: np.ufunc, index: Callable[..., Any], pairwise: Ca
         lambda x: ufunc.reduce(x, axis=None),
         formula,
         # ties share the gradient evenly
-        x=lambda g, x, out: (x == out) * (g / np.sum(x == out)),
+        x=lambda g, x, out: _ties(x, out) * (g / np.sum(_ties(x, out))),
         node=f"{name.capitalize()}Backward1",
         method=False,
         kinks="ties, which share the gradient evenly",
@@ -354,9 +361,7 @@ _logsumexp = operation(
     _log_sum_exp,
     "log Σeˣ",
     signature="input, dim, keepdim=False",
-    x=lambda g, x, x_shape, out, dim: (
-        _spread(g, x_shape, dim) * np.exp(x - _spread(np.where(out == -np.inf, 0.0, out), x_shape, dim))
-    ),
+    x=lambda g, x, x_shape, out, dim: _spread(g, x_shape, dim) * np.exp(x - _spread(out, x_shape, dim)),
     method=False,
     examples=[example((3, 4), dim=1), example((3, 4), dim=(0, 1), keepdim=True)],
 )
