@@ -332,7 +332,7 @@ REPARAMETERISED_TEXT = """\
 #0 <PowBackward0>  value [1089]
 └─── #1 <AddBackward0>  value [33]
      ├─── #2 <MulBackward0>  value [21]
-     │    ├─·─ #3 noise randn_like  value [0.5]
+     │    ├─·─ #3 noise from randn_like  value [0.5]
      │    └─── #4 <AccumulateGrad>  leaf std = [42]
      │            gradient: none yet
      └─── #5 <AccumulateGrad>  leaf mu = [12]
@@ -365,7 +365,7 @@ SURROGATE_TEXT = """\
 │    └─≈─ #2 <AccumulateGrad>  leaf p = [0.25]
 │            why: The gradient of p stands in for that of y.
 │            gradient: none yet
-└─x─ #3 cut off no_grad  value [0.5], from ExpBackward0
+└─x─ #3 cut off by no_grad  value [0.5], from ExpBackward0
         why: no_grad: detach() hands on the value without its history.
         instead: leave out detach()
 

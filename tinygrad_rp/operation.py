@@ -53,13 +53,12 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_rp.engine import fit, mode, paused
-from tinygrad_rp.graph import NOTED, SMALL, Node, Stop, next_order
+from tinygrad_rp.graph import NOTED, SMALL, Node, Source, Stop, next_order
 from tinygrad_rp.tensor import (
     DTYPES,
     NO_GRAD,
     Tensor,
     bool_,
-    cut,
     float32,
     get_default_dtype,
     int64,
@@ -342,7 +341,8 @@ def cut_by(
     sources = []
     for edge, stop in zip(edges, stops, strict=True):
         if edge is not None:
-            sources.append(cut(name if stop is not None or recorded else "no_grad", _missing(stop or NO_GRAD), edge))
+            cut_by = name if stop is not None or recorded else "no_grad"
+            sources.append(Source("cut", cut_by, _missing(stop or NO_GRAD), edge))
     return merge(tuple(sources), *origins)
 
 

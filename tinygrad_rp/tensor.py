@@ -266,7 +266,7 @@ class Tensor:
         made: Tensor = _new(Tensor)
         made._array = self._array
         made._node = None
-        made._origin = self._origin if self._node is None else (cut("detach", DETACH, self._node),)
+        made._origin = self._origin if self._node is None else (Source("cut", "detach", DETACH, self._node),)
         return made
 
     @property
@@ -496,11 +496,6 @@ def _leaf_of(node: AccumulateGrad) -> Tensor:
     """The leaf of a node, made anew after the user let it go."""
     made = wrap(node.array, node)
     return made
-
-
-def cut(name: str, stop: Stop, edge: Node | Output) -> Source:
-    """The source of a value that was computed from ``edge`` without being recorded."""
-    return Source("cut", name, stop, edge)
 
 
 def remember(sources: tuple[Source, ...] | None, array: ndarray[Any, Any]) -> Any:

@@ -240,7 +240,7 @@ def _node_label(node: Node, faint: bool) -> str:
     elif node.kind in ("noise", "constant", "cut"):
         lines = [_font(names, bold=True)] if names else []
         if node.kind != "constant":
-            lines.append(_font(f"{KINDS[node.kind]} · {node.title}", size=10))
+            lines.append(_font(f"{KINDS[node.kind]} {node.title}", size=10))
     else:
         lines = [_font(node.title, bold=True)]
         if node.kind != "operation":

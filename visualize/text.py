@@ -44,9 +44,9 @@ KINDS = {
     "sampling": "random draw",
     "flat": "flat step",
     "leaf": "leaf",
-    "noise": "noise",
+    "noise": "noise from",
     "constant": "constant",
-    "cut": "cut off",
+    "cut": "cut off by",
 }
 
 

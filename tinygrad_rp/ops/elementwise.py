@@ -133,13 +133,14 @@ def pow(input: Any, exponent: Any) -> Tensor:
     Raises:
         RuntimeError: integers to a negative power, which are no integers.
     """
-    if exponent.__class__ is float:
-        return _pow_number(input, exponent)
-    if not isinstance(exponent, Tensor | np.ndarray):
-        if exponent.__class__ is int and exponent < 0 and isinstance(input, Tensor) and input._array.dtype.kind in "iu":
+    kind = type(exponent)
+    if kind is float or kind is int or kind is bool:
+        if kind is int and exponent < 0 and isinstance(input, Tensor) and input._array.dtype.kind in "iu":
             raise RuntimeError(
                 "pow(): integers to negative integer powers are not integers; convert with float() before"
             )
+        return _pow_number(input, exponent)
+    if not isinstance(exponent, Tensor | np.ndarray):
         return _pow_number(input, exponent)
     if not isinstance(input, Tensor | np.ndarray):
         return _pow_of_number(exponent, input)
