@@ -11,12 +11,14 @@ MARK = $(VENV)/.installed-
 help:
 	@echo "make tour    run the lessons, draw their graphs, and write one page to open: build/tour/index.html"
 	@echo "make test    run ruff, mypy and the tests"
+	@echo "make clean   remove .venv and everything that was built"
 	@echo "make bench   time the loops of the note against PyTorch and micrograd"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(MARK)%: pyproject.toml | $(BIN)/python
+	@echo "installing what make $* needs into $(VENV) …"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
 	@touch $@
 

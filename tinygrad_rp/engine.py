@@ -158,26 +158,53 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
             that no leaf keeps it as its own.
         retain_graph: keep what the nodes saved, so that the graph can be walked again.
         create_graph: record the pass itself.
-        inputs: edges of the tensors to accumulate into; all leaves when ``None``.
+        inputs: the tensors to accumulate into, by their edges; all leaves when ``None``.
 
     Raises:
         RuntimeError: a node on the way was freed by an earlier pass.
     """
-    leaves, visited, noted, _ = _walk(
-        roots, create_graph, None if inputs is None else _paths_to(roots, inputs), _NOTHING
-    )
+    captured: dict[Any, Any] = {}
+    if inputs is None and not create_graph:
+        leaves, visited, noted, _ = _walk(roots, False, None, _NOTHING)
+    else:
+        needed = None if inputs is None else _paths_to(roots, inputs)
+        leaves, visited, noted, captured = _walk_in_mode(roots, create_graph, needed, frozenset(inputs or ()))
     if inputs is not None:
         leaves = {leaf: g for leaf, g in leaves.items() if leaf in inputs}
     if noted:
         _warn_of_starved_leaves(roots, visited, leaves)
-        for tensor, gradient in _retained(noted):
+    _writing.acquire()  # two threads may add to the same leaf
+    try:
+        for tensor, gradient in _retained(noted) if noted else ():
             tensor._retain(gradient)
-    lent: dict[int, Any] = {}
-    for leaf, gradient in leaves.items():
-        leaf.accumulate(gradient, lent)
+        for edge, gradient in captured.items():
+            if not inputs[edge].retains_grad:
+                inputs[edge]._retain(gradient)
+        lent: dict[int, Any] = {}
+        for leaf, gradient in leaves.items():
+            leaf.accumulate(gradient, lent)
+    finally:
+        _writing.release()
     if not retain_graph:
         for node in visited:
             node.free()
+
+
+_writing = threading.RLock()
+
+
+def _walk_in_mode(
+    roots: Sequence[tuple[Any, Any]],
+    create_graph: bool,
+    needed: dict[Node, tuple[Any, ...]] | None,
+    capture: frozenset[Any],
+) -> tuple[dict[Any, Any], list[Node], list[tuple[Node, Any]], dict[Any, Any]]:
+    """As `_walk`; a pass that is to be recorded is recorded also inside a ``no_grad`` block."""
+    before = _switch(create_graph or mode.enabled)
+    try:
+        return _walk(roots, create_graph, needed, capture)
+    finally:
+        _switch(before)
 
 
 def gradients(
@@ -187,9 +214,9 @@ def gradients(
 
     No ``grad`` is touched. Arguments and errors as for `accumulate`.
     """
-    leaves, visited, noted, captured = _walk(roots, create_graph, _paths_to(roots, inputs), frozenset(inputs))
+    leaves, visited, noted, captured = _walk_in_mode(roots, create_graph, _paths_to(roots, inputs), frozenset(inputs))
     if noted:
-        _warn_of_starved_leaves(roots, visited, [leaf for leaf in inputs if leaf in leaves])
+        _warn_of_starved_leaves(roots, visited, [edge for edge in inputs if edge in leaves or edge in captured])
     if not retain_graph:
         for node in visited:
             node.free()
@@ -295,7 +322,10 @@ def _walk(
                 continue
         try:
             pairs = node.replay(total, edges, noted) if create_graph else node.run(total, edges, noted)
-        except RuntimeWarning:  # the user has turned warnings into errors; a division by 0 in a rule is none of them
+        except (RuntimeWarning, FloatingPointError):
+            if not node.pure:
+                raise
+            # the user has turned warnings into errors; a division by 0 in a rule of ours is none of them
             with np.errstate(all="ignore"):
                 pairs = node.replay(total, edges, []) if create_graph else node.run(total, edges, [])
         visited.append(node)
@@ -402,10 +432,10 @@ def _warn_of_starved_leaves(roots: Iterable[tuple[Any, Any]], visited: list[Node
     for (name, stop), stopped in starved.items():
         frame, depth = sys._getframe(), 1
         package = os.path.dirname(__file__)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(package + os.sep):
             frame, depth = frame.f_back, depth + 1
-        known = {id(v): k for k, v in reversed([*frame.f_locals.items(), *frame.f_globals.items()])}
-        who = ", ".join(known.get(id(leaf.leaf())) or f"a leaf of shape {list(leaf.shape)}" for leaf in stopped)
+        known = [*frame.f_locals.items(), *frame.f_globals.items()]
+        who = ", ".join(_name_of(target, known) for target in stopped)
         remedies = "".join(f"\n  - {remedy}" for remedy in stop.remedies)
         warnings.warn(
             f"backward() stops at {name}: the gradient of {who} is 0, and not because the cost does not depend on it. "
@@ -413,3 +443,11 @@ def _warn_of_starved_leaves(roots: Iterable[tuple[Any, Any]], visited: list[Node
             StoppedGradientWarning,
             stacklevel=depth,
         )
+
+
+def _name_of(target: Any, known: Iterable[tuple[str, Any]]) -> str:
+    """What the caller calls the tensor of an edge, or else what it is."""
+    for name, value in known:
+        if value is not None and getattr(value, "_node", None) is target:
+            return name
+    return f"{'a leaf' if type(target) is AccumulateGrad else 'an inner tensor'} of shape {list(target.shape)}"

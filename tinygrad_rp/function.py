@@ -25,12 +25,11 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from numpy import asarray, zeros
+from numpy import array, zeros
 
 from tinygrad_rp.engine import enable_grad, fit, mode, no_grad
 from tinygrad_rp.graph import SMALL, Node, Notes, Output, Stop, next_order
-from tinygrad_rp.operation import OPERATIONS
-from tinygrad_rp.tensor import Tensor, merge, remember, wrap
+from tinygrad_rp.tensor import DETACH, NO_GRAD, Tensor, merge, remember, wrap
 
 __all__ = ["Function", "FunctionCtx", "FunctionNode"]
 
@@ -90,6 +89,7 @@ class FunctionNode(Node):
     """The node of a `Function`."""
 
     __slots__ = ("_arguments", "_layout", "_outputs", "_positions", "_surrogate", "ctx")
+    pure = False
     function: ClassVar[type[Function]]
 
     def __init__(self, ctx: FunctionCtx) -> None:
@@ -165,7 +165,7 @@ class FunctionNode(Node):
         for g, (shape, dtype) in zip(arriving, self._layout, strict=True):
             if g is None and self.ctx._materialize:
                 g = zeros(shape, dtype)
-            given.append(g if g is None or isinstance(g, Tensor) else wrap(asarray(g)))
+            given.append(g if g is None or isinstance(g, Tensor) else wrap(array(g)))
         name = f"{self.function.__name__}.backward()"
         returned = self.function.backward(self.ctx, *given)
         if not isinstance(returned, tuple):
@@ -232,6 +232,10 @@ class Function:
             f"{cls.__name__}Backward", (FunctionNode,), {"__slots__": (), "function": cls, "__module__": cls.__module__}
         )
 
+    def __init__(self) -> None:
+        name = type(self).__name__
+        raise RuntimeError(f"a Function is not made, but applied: {name}.apply(…) instead of {name}()(…)")
+
     @staticmethod
     def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs. To be written by the user."""
@@ -243,7 +247,7 @@ class Function:
         raise NotImplementedError("a Function needs a static method backward(ctx, *grad_outputs) to be differentiated")
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward``, and record one node for it.
 
         Returns:
@@ -254,6 +258,12 @@ class Function:
         """
         if cls is Function:
             raise RuntimeError("apply() is called on a subclass of Function that has a forward() and a backward()")
+        if kwargs:
+            raise TypeError(f"{cls.__name__}.apply() takes no keyword arguments; pass {', '.join(kwargs)} by position")
+        if hasattr(cls, "setup_context"):
+            raise NotImplementedError(
+                f"{cls.__name__}.setup_context() is not supported: write forward(ctx, *args) and keep things in ctx there"
+            )
         edges = [arg._node if isinstance(arg, Tensor) else None for arg in args]
         ctx = FunctionCtx(tuple(edge is not None for edge in edges))
         with no_grad():
@@ -286,7 +296,9 @@ class Function:
         node.inputs = tuple(remember(*entry) for entry in given) if any(sources for sources, _ in given) else None
         node._surrogate = _surrogates(cls.__name__, node.edges, merge(*origins))
         ctx._saved = tuple(
-            next((_SavedOutput(i, t._array) for i, out in enumerate(outputs) if t is not None and t is out), t)
+            t
+            if t is None or any(t is a for a in args)
+            else next((_SavedOutput(i, t._array) for i, out in enumerate(outputs) if t is out), t)
             for t in ctx._saved
         )
         skipped, ctx._not_differentiable = ctx._not_differentiable, ()
@@ -308,15 +320,14 @@ def _surrogates(name: str, edges: tuple[Any, ...], origins: tuple[Any, ...] | No
     """What to say of the edges of a Function whose forward went through a step that no gradient passes."""
     steps = []
     for source in origins or ():
-        operation = OPERATIONS.get(source.name)
-        if source.kind == "cut" and operation is not None and operation.stops:
+        if source.kind == "cut" and source.stop not in (NO_GRAD, DETACH):
             steps.append(source.name)
     if not steps:
         return None
     passed = " and ".join(dict.fromkeys(f"{step}()" for step in steps))
     stop = Stop(
         "surrogate",
-        f"forward() of {name} goes through {passed}, which no gradient passes; what its backward() hands on stands in for a "
-        "gradient and is not the derivative of what was computed. The estimate it gives can be biased.",
+        f"forward() of {name} goes through {passed}, which no gradient passes: what its backward() hands on is a stand-in, "
+        "and can be biased.",
     )
     return tuple(None if edge is None else stop for edge in edges)

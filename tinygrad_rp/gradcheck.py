@@ -61,6 +61,8 @@ def gradcheck(
         ]
         try:
             first = _outputs(func, own)
+            if not first:
+                raise ValueError("gradcheck(): func returned no floating-point tensor, so there is nothing to check")
             second = _outputs(func, own)
             for a, b in zip(first, second, strict=True):
                 if not np.array_equal(a._array, b._array, equal_nan=True):

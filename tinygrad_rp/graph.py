@@ -32,12 +32,12 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from numpy import array as array_copy
-from numpy import generic, ndarray
+from numpy import asarray, generic, ndarray
 
 __all__ = ["AccumulateGrad", "Node", "Output", "Source", "Stop"]
 
@@ -73,7 +73,7 @@ class Source:
             keep a graph alive that nothing else needs.
     """
 
-    __slots__ = ("_cut_from", "_node_class", "kind", "name", "stop", "value")
+    __slots__ = ("_cut_from", "_node_class", "derived", "kind", "name", "stop", "value")
 
     def __init__(
         self, kind: Literal["noise", "cut"], name: str, stop: Stop | None = None, cut_from: Any = None
@@ -83,6 +83,8 @@ class Source:
         self.stop = stop
         self.value: Any = None
         """The value itself, as an array, where it is small and the source is seen from a node."""
+        self.derived = False
+        """For noise: whether the value was computed from what was drawn, and is not the number drawn itself."""
         if cut_from is None:
             self._cut_from = self._node_class = None
         else:
@@ -104,6 +106,7 @@ class Source:
         """The same source, under another name and with another reason."""
         other = Source(self.kind, name, stop)
         other._cut_from, other._node_class, other.value = self._cut_from, self._node_class, self.value
+        other.derived = self.derived
         return other
 
     def __repr__(self) -> str:
@@ -148,6 +151,8 @@ class Node:
         "value",
     )
 
+    pure: ClassVar[bool] = True
+    """Whether the rule may be run again when it was interrupted; not so where a user wrote it."""
     outputs: ClassVar[int] = 1
     """How many outputs the operation has; the buffers of a node with several are lists."""
     declared_stops: ClassVar[tuple[Stop | None, ...] | None] = None
@@ -283,9 +288,9 @@ class AccumulateGrad(Node):
     graph needs of a leaf (its array and its gradient) lies here; a leaf that the user let go is made anew when it is asked for.
     """
 
-    __slots__ = ("array", "grad", "leaf", "remake")
+    __slots__ = ("array", "grad", "kind", "leaf", "parked")
 
-    def __init__(self, leaf: Any, remake: Callable[[AccumulateGrad], Any]) -> None:
+    def __init__(self, leaf: Any) -> None:
         array = leaf._array
         self.edges = ()
         self.order = 0
@@ -296,15 +301,17 @@ class AccumulateGrad(Node):
         self.dtype = array.dtype
         self.grad: Any = None
         """What was accumulated: an array, or, as soon as somebody looked at it, a tensor."""
+        self.parked = False
+        """Whether the leaf was told not to require grad since; it then gets none."""
         self.leaf = weakref.ref(leaf)
-        self.remake = remake
+        self.kind = type(leaf)
 
     @property
     def variable(self) -> Any:
         """The leaf."""
         leaf = self.leaf()
         if leaf is None:
-            leaf = self.remake(self)
+            leaf = self.kind._of_node(self)
             self.leaf = weakref.ref(leaf)
         return leaf
 
@@ -315,6 +322,8 @@ class AccumulateGrad(Node):
             gradient: an array, or a tensor where the pass was recorded.
             lent: arrays, by id, that somebody else holds; this gradient is one of them from now on.
         """
+        if self.parked:
+            return
         before = self.grad
         if before is None:
             if type(gradient) is ndarray:
@@ -327,14 +336,17 @@ class AccumulateGrad(Node):
             self.grad = gradient
             return
         held = before if type(before) is ndarray else before._array
-        if type(before) is not ndarray and before._node is not None:
+        if isinstance(gradient, ndarray | generic):
+            if held.flags.writeable and (before is held or before._node is None):
+                held += gradient
+            else:  # what a recorded pass left there, or what the user put there, is not to be written to
+                self.grad = asarray(held + gradient)
+        elif type(before) is not ndarray and before._node is not None:
             self.grad = before + gradient
-        elif isinstance(gradient, ndarray | generic):
-            held += gradient
         elif gradient._node is not None:
             self.grad = gradient + before
         else:
-            held += gradient._array
+            self.grad = asarray(held + gradient._array)
 
 
 def as_next_function(edge: Any) -> tuple[Node, int]:

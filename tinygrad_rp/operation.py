@@ -44,8 +44,10 @@ from __future__ import annotations
 import functools
 import linecache
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import index
 from types import CodeType
 from typing import Any
 
@@ -59,6 +61,7 @@ from tinygrad_rp.tensor import (
     NO_GRAD,
     Tensor,
     bool_,
+    derived,
     float32,
     get_default_dtype,
     int64,
@@ -270,7 +273,7 @@ def admit(name: str, argument: str, value: Any, beside: Any) -> Any:
     if isinstance(value, ndarray | np.generic):
         if np.dtype(value.dtype) not in DTYPES:
             raise TypeError(f"{name}(): {argument} is an array of dtype {value.dtype}, which tensors do not have")
-        return np.asarray(value)
+        return value if isinstance(value, ndarray) else value.item()  # a scalar of NumPy's does not widen a tensor
     raise TypeError(f"{name}(): {argument} must be a tensor or a number, not {type(value).__name__}")
 
 
@@ -297,7 +300,7 @@ def rescue(
 
     NumPy refuses some dtypes (``sigmoid`` of bools), and numbers such as log(0) where the user has turned warnings into errors.
     """
-    if isinstance(error, RuntimeWarning):
+    if isinstance(error, RuntimeWarning | FloatingPointError):
         with np.errstate(all="ignore"):
             out = forward(*arguments)
             return (
@@ -319,9 +322,15 @@ def rescue(
 def explain(name: str, error: Exception, values: tuple[Any, ...]) -> Exception:
     """NumPy's error of shapes as the error that PyTorch raises, with the shapes named."""
     if isinstance(error, IndexError):
-        return IndexError(f"{name}(): {error}")
+        return IndexError(f"{name.removesuffix('_dim')}(): {error}")
     if isinstance(error, TypeError):
         return error
+    if "negative integer powers" in str(error):
+        return RuntimeError(f"{name}(): integers to negative powers are not integers; convert with float() before")
+    if "gufunc signature" in str(error):
+        error = ValueError(
+            "the columns of the first must be as many as the rows of the second, and leading dimensions broadcast"
+        )
     shapes = " and ".join(str(list(v.shape)) for v in values if isinstance(v, ndarray))
     return RuntimeError(f"{name}(): inputs of shape {shapes} do not fit: {error}")
 
@@ -439,7 +448,6 @@ def operation(
     domain: Sequence[tuple[float, float]] | tuple[float, float] = REAL,
     kinks: str = "",
     examples: Sequence[Example] = (),
-    doc: str = "",
     **derivatives: Rule,
 ) -> Callable[..., Tensor]:
     """Declare an operation.
@@ -462,7 +470,6 @@ def operation(
         domain: for each input, or for all, the interval in which the operation is smooth.
         kinks: isolated points at which it is not, for a reader.
         examples: shapes and parameters for the generated tests; not needed where it works element by element.
-        doc: more for the docstring.
         derivatives: for each differentiable input, its gradient as a function of what its arguments name.
 
     Returns:
@@ -508,7 +515,7 @@ def operation(
         **_SHARED,
     }
     function: Any = _compile_at_first_call(text, arguments, namespace, name)
-    function.__doc__ = f"{formula}\n{doc}" if doc else formula
+    function.__doc__ = formula
     OPERATIONS[name] = Operation(
         name=name,
         formula=formula,
@@ -612,6 +619,7 @@ _SHARED = {
     "need_array": need_array,
     "need_tensor": need_tensor,
     "rescue": rescue,
+    "derived": derived,
     "merge": merge,
     "cut_again": cut_again,
     "cut_by": cut_by,
@@ -665,7 +673,7 @@ def _function_text(
             "            dtype = out.dtype",
         ]
     lines += [
-        "    except (ValueError, TypeError, AttributeError, RuntimeWarning) as error:",
+        "    except (ValueError, TypeError, AttributeError, RuntimeWarning, FloatingPointError) as error:",
         f"        out = rescue(error, NAME, forward, ({call},), {f'({operands})' if promote else None}, FLOATING, BOOLS)",
         "        dtype = out.dtype",
         "        shape = out.shape",
@@ -676,7 +684,9 @@ def _function_text(
     no_origins = " and ".join(f"o_{x} is None" for x in tensors)
     edges = "(" + ", ".join(f"e_{x}" for x in tensors) + ",)"
     origins = ", ".join(f"o_{x}" for x in tensors)
-    merged = origins if len(tensors) == 1 else f"None if {no_origins} else merge({origins})"
+    passed = [f"o_{x}" for x in tensors if x != "condition"]  # a choice does not make the value depend on its condition
+    merged = f"merge({', '.join(passed)})" if len(tensors) > 1 else f"derived({origins})"
+    merged = f"None if {no_origins} else {merged}"
     lines += [
         f"    if {no_edges}:",
         "        result._node = None",
@@ -758,7 +768,7 @@ def variadic(
     VariadicNode.__name__ = VariadicNode.__qualname__ = name.capitalize() + "Backward0"
 
     def function(tensors: Any, *values: Any, **named: Any) -> Tensor:
-        value = values[0] if values else named.pop(parameter, named.pop("axis", int(default)))
+        value = index(values[0] if values else named.pop(parameter, named.pop("axis", int(default))))
         if named or len(values) > 1:
             raise TypeError(f"{name}() takes {signature}; it was also given {', '.join(named) or values[1:]}")
         tensors = list(tensors)
@@ -822,12 +832,16 @@ def _own_code(function: Any, name: str) -> Any:
     return function
 
 
+_compiling = threading.Lock()
+
+
 def _compile_at_first_call(text: str, arguments: list[str], namespace: dict[str, Any], name: str) -> Callable[..., Any]:
     """A function that compiles its text when it is called for the first time, and from then on is what it says."""
 
     def first_call(*args: Any, **kwargs: Any) -> Any:
-        exec(_compiled(text), namespace)
-        function.__code__ = _own_code(namespace.pop("operation"), name).__code__
+        with _compiling:
+            exec(_compiled(text), namespace)
+            function.__code__ = _own_code(namespace.pop("operation"), name).__code__
         return function(*args, **kwargs)
 
     names = [a.partition("=")[0] for a in arguments]

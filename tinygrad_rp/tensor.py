@@ -52,6 +52,11 @@ DETACH = Stop(
     "detach() hands on the value without its history, so no gradient can come back through here.",
     ("use the tensor itself instead of its detach(), if a gradient is wanted",),
 )
+COPIED = Stop(
+    "missing",
+    "tensor() copies values without their history, so no gradient can come back through here.",
+    ("use stack() or cat() to put tensors together, and clone() to copy one",),
+)
 NO_GRAD = Stop(
     "missing",
     "this was computed under no_grad(), where operations are not recorded.",
@@ -85,7 +90,7 @@ class Tensor:
     ``Tensor(data)`` makes a float32 tensor that copies ``data``, as in PyTorch; prefer `tensor`, which infers the dtype.
     """
 
-    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_origin")
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_origin", "_parked")
 
     _array: ndarray[Any, Any]
     _node: Any
@@ -97,10 +102,15 @@ class Tensor:
     """The gradient, where it does not lie in the `AccumulateGrad`: of a tensor that retains it, or that the user gave one. Unset
     until then."""
 
+    _parked: AccumulateGrad
+    """The `AccumulateGrad` of a leaf whose ``requires_grad`` was switched off, to be taken up again. Unset until then."""
+
     _numpy_functions: ClassVar[dict[Any, Callable[..., Any]]] = {}
     """Which operation stands for a NumPy function. Filled by the operations."""
 
     def __init__(self, data: Any = ()) -> None:
+        if isinstance(data, int):
+            raise TypeError("Tensor(n) makes no tensor of the number n: use tensor(n), or zeros(n) for n elements")
         self._array = tensor(data, dtype=float32)._array
         self._node = None
         self._origin = None
@@ -142,13 +152,15 @@ class Tensor:
                 )
         elif value and self._node is None:
             _check_differentiable(self._array.dtype)
-            before = self.grad
-            self._node = AccumulateGrad(self, _leaf_of)
-            self._node.grad = before
+            node = getattr(self, "_parked", None)
+            if node is None:
+                node = AccumulateGrad(self)
+                node.grad = self.grad
+            node.parked = False
+            self._node = node
         elif not value and self._node is not None:
-            before = self.grad
-            self._node = None
-            self._grad = before
+            self._parked, self._node = self._node, None
+            self._parked.parked = True
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set ``requires_grad`` of this leaf, and return the tensor itself."""
@@ -187,6 +199,9 @@ class Tensor:
             if type(grad) is ndarray:
                 grad = node.grad = wrap(grad)
             return grad  # type: ignore[no-any-return]
+        parked = getattr(self, "_parked", None)
+        if parked is not None:
+            return wrap(parked.grad) if type(parked.grad) is ndarray else parked.grad
         grad = getattr(self, "_grad", None)
         if grad is None and node is not None and not self.retains_grad:
             warnings.warn(
@@ -212,6 +227,8 @@ class Tensor:
                 raise RuntimeError(f"grad of dtype {value.dtype} does not fit the tensor's dtype {self.dtype}")
         if type(self._node) is AccumulateGrad:
             self._node.grad = value
+        elif getattr(self, "_parked", None) is not None:
+            self._parked.grad = value
         else:
             self._grad = value
 
@@ -230,6 +247,15 @@ class Tensor:
             raise RuntimeError("can't retain_grad on a tensor that has requires_grad=False")
         if not self.is_leaf and not self.retains_grad:
             self._node.own_notes().retained.append(weakref.ref(self))
+
+    @classmethod
+    def _of_node(cls, node: AccumulateGrad) -> Tensor:
+        """The leaf of a node, made anew after the user let it go."""
+        made = _new(cls)
+        made._array = node.array
+        made._origin = None
+        made._node = node
+        return made
 
     def _retain(self, gradient: Any) -> None:
         """Add to the gradient that this inner tensor keeps."""
@@ -274,6 +300,10 @@ class Tensor:
         """The same value, in the same memory, without history, as `detach` gives it."""
         return self.detach()
 
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._no_in_place()
+
     def numpy(self) -> ndarray[Any, Any]:
         """The array itself; it shares memory with the tensor.
 
@@ -297,7 +327,10 @@ class Tensor:
             RuntimeError: there are none or several.
         """
         if self._array.size != 1:
-            raise RuntimeError(f"a tensor with {self._array.size} elements cannot be turned into one number")
+            raise RuntimeError(
+                f"a tensor with {self._array.size} elements cannot be turned into one number: take one by its index, sum() or "
+                "mean() them, or have them all by tolist()"
+            )
         return self._array.item()
 
     def tolist(self) -> Any:
@@ -346,7 +379,7 @@ class Tensor:
     def __bool__(self) -> bool:
         if self._array.size != 1:
             raise RuntimeError(
-                f"the truth value of a tensor with {self._array.size} elements is ambiguous: say any() or all() of it"
+                f"the truth value of a tensor with {self._array.size} elements is ambiguous: use its sum(), max() or min()"
             )
         return bool(self._array.item())
 
@@ -429,18 +462,19 @@ class Tensor:
             ((self._node, root_gradient(self, gradient, create_graph)),),
             create_graph if retain_graph is None else retain_graph,
             create_graph,
-            None if inputs is None else _edges([inputs] if isinstance(inputs, Tensor) else inputs),
+            None if inputs is None else _targets(inputs),
         )
 
     # ------------------------------------------------------------------------------------------- in place: not yet
 
     def _no_in_place(self, *_: Any) -> NoReturn:
         raise NotImplementedError(
-            "in-place operators on tensors are not supported: write x = x + y instead of x += y. "
-            "Inside no_grad(), p.data.numpy()[...] gives the values of a parameter to change."
+            "tensors are not changed in place here: write y = x + 1 rather than x += 1. A step of gradient descent is "
+            "w = (w - lr * w.grad).detach().requires_grad_(), and gradients are forgotten by w.grad = None."
         )
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = __setitem__ = _no_in_place
+    add_ = sub_ = mul_ = div_ = zero_ = fill_ = copy_ = clamp_ = _no_in_place
 
     if TYPE_CHECKING:  # declared by the operations; these lines only tell type checkers
 
@@ -488,13 +522,7 @@ def leaf(kind: type[Tensor], array: ndarray[Any, Any]) -> Tensor:
     made = _new(kind)
     made._array = array
     made._origin = None
-    made._node = AccumulateGrad(made, _leaf_of)
-    return made
-
-
-def _leaf_of(node: AccumulateGrad) -> Tensor:
-    """The leaf of a node, made anew after the user let it go."""
-    made = wrap(node.array, node)
+    made._node = AccumulateGrad(made)
     return made
 
 
@@ -505,8 +533,37 @@ def remember(sources: tuple[Source, ...] | None, array: ndarray[Any, Any]) -> An
 
 def merge(*origins: tuple[Source, ...] | None) -> tuple[Source, ...] | None:
     """The sources of a value computed from several; a few suffice to explain it."""
-    merged = tuple(dict.fromkeys(source for origin in origins if origin is not None for source in origin))
+    merged = tuple(dict.fromkeys(source for origin in origins if origin is not None for source in derived(origin)))
     return merged[:8] or None
+
+
+_derived: dict[tuple[Source, ...], tuple[Source, ...]] = {}
+
+
+def derived(origin: tuple[Source, ...]) -> tuple[Source, ...]:
+    """The sources of a value that was computed from one that has these: noise is no longer the number that was drawn."""
+    found = _derived.get(origin)
+    if found is not None:
+        return found
+    if all(source.kind == "cut" or source.derived for source in origin):
+        return origin
+    made = []
+    for source in origin:
+        if source.kind == "noise" and not source.derived:
+            source = source.renamed(source.name, source.stop)
+            source.derived = True
+        made.append(source)
+    if all(source.kind == "noise" for source in origin):  # there are as many of these as functions that draw
+        _derived[origin] = tuple(made)
+    return tuple(made)
+
+
+def _targets(inputs: Tensor | Sequence[Tensor]) -> dict[Any, Tensor]:
+    """The tensors that a pass is to accumulate into, by their edges."""
+    tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not tensors:
+        raise RuntimeError("backward(): inputs must name at least one tensor; leave it out for all leaves")
+    return dict(zip(_edges(tensors), tensors, strict=True))
 
 
 def _edges(tensors: Sequence[Tensor]) -> list[Any]:
@@ -519,7 +576,8 @@ def _edges(tensors: Sequence[Tensor]) -> list[Any]:
     return edges
 
 
-_ones = {shape: np.ones(shape, float32)[...] for shape in ((), (1,))}
+_ones = {shape: np.broadcast_to(np.ones((), float32), shape) for shape in ((), (1,))}
+"""What most passes start with. Read-only, since all passes share them."""
 
 
 def root_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
@@ -529,7 +587,8 @@ def root_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
         sources = output._origin or ()
         why = "".join(f" It comes from {s.name}: {s.stop.reason}" for s in sources[:1] if s.stop is not None)
         raise RuntimeError(
-            f"this tensor does not require grad and has no grad_fn, so there is nothing to go backward through.{why}"
+            f"this tensor does not require grad and has no grad_fn, so there is nothing to go backward through.{why} "
+            "Set requires_grad=True on a leaf before you compute, and stay with tensors: item() and numpy() leave the graph."
         )
     if gradient is None:
         if array.size != 1:
@@ -537,10 +596,10 @@ def root_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
                 f"a gradient can be created implicitly only for a tensor of one element, and this one has shape "
                 f"{list(array.shape)}: reduce it with sum() or mean(), or pass gradient=, a tensor of its shape"
             )
+        if create_graph:
+            return wrap(np.ones(array.shape, array.dtype))
         one = _ones.get(array.shape) if array.dtype is float32 else None
-        if one is None:
-            one = np.ones(array.shape, array.dtype)[...]
-        return wrap(one) if create_graph else one
+        return np.ones(array.shape, array.dtype)[...] if one is None else one
     if not isinstance(gradient, Tensor):
         raise TypeError(f"gradient must be a tensor or None, not {type(gradient).__name__}")
     if gradient._array.shape != array.shape:
@@ -601,7 +660,11 @@ def grad(
                 )
     found = engine.gradients(roots, edges, retain, create_graph)
     results: list[Tensor | None] = []
-    for t, g in zip(wanted, found, strict=True):
+    for i, (t, g) in enumerate(zip(wanted, found, strict=True)):
+        if g is None and not unused_is_fine:
+            raise RuntimeError(
+                f"no gradient reached input {i}: a Function on the way returned None. Pass allow_unused=True to get None for it."
+            )
         if g is None:
             results.append(wrap(np.zeros_like(t._array)) if materialize_grads else None)
         else:
@@ -628,7 +691,7 @@ def backward(
         [(t._node, root_gradient(t, g, create_graph)) for t, g in zip(many, given, strict=True)],
         create_graph if retain_graph is None else retain_graph,
         create_graph,
-        None if inputs is None else _edges([inputs] if isinstance(inputs, Tensor) else inputs),
+        None if inputs is None else _targets(inputs),
     )
 
 
@@ -693,7 +756,7 @@ def to_array(data: Any, dtype: Any = None) -> ndarray[Any, Any]:
             array = np.array(_without_tensors(data))
         except ValueError as error:
             raise ValueError(f"the nested lists do not form a rectangular array: {error}") from None
-        if array.dtype == object:
+        if array.dtype == object or array.dtype.kind in "USV":
             raise TypeError(f"cannot make a tensor of {type(data).__name__}: its elements are not all numbers")
         if dtype is None and (array.dtype == float64 or array.size == 0):
             held_as_double = _holds(data, np.float64)
@@ -704,7 +767,7 @@ def to_array(data: Any, dtype: Any = None) -> ndarray[Any, Any]:
 
 def _without_tensors(data: Any) -> Any:
     if isinstance(data, Tensor):
-        return data.item() if data._array.ndim == 0 else data._array
+        return data._number()
     if isinstance(data, list | tuple):
         return [_without_tensors(x) for x in data]
     return data
@@ -733,11 +796,23 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
     if dtype is None and type(data) is list and len(data) <= SMALL and set(map(type, data)) == {float}:
         array = np.array(data, _default_dtype)  # what a short list of floats costs matters in a loop
         return leaf(Tensor, array) if requires_grad else wrap(array)
+    origin: tuple[Source, ...] | None = None
+    if isinstance(data, Tensor) and data._node is not None:
+        warnings.warn(
+            "tensor(t) of a tensor that requires grad copies its value without its history; say t.detach().clone() if that is "
+            "meant, or t.clone() to keep the history",
+            UserWarning,
+            stacklevel=2,
+        )
+        origin = (Source("cut", "tensor", COPIED, data._node),)
+    elif isinstance(data, list | tuple):
+        nodes = [x._node for x in data if isinstance(x, Tensor) and x._node is not None]
+        origin = tuple(Source("cut", "tensor", COPIED, node) for node in nodes[:8]) or None
     array = to_array(data, dtype)
     if isinstance(data, ndarray | np.generic | Tensor) or array.base is not None:
         array = np.array(array)
     if not requires_grad:
-        return wrap(array)
+        return wrap(array, None, origin)
     _check_differentiable(array.dtype)
     return leaf(Tensor, array)
 

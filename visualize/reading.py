@@ -348,7 +348,8 @@ def _ways(item: Any, node: Node) -> Iterator[tuple[Edge, Any]]:
 def _by_source(source: Any, slot: int) -> tuple[Edge, Any]:
     """The edge for an input that is not wired, and what it leads to."""
     if source.kind == "noise":
-        return Edge(-1, -1, slot, kind="noise"), _Stub("noise", source.name, source.value)
+        title = f"{source.name}, computed" if getattr(source, "derived", False) else source.name
+        return Edge(-1, -1, slot, kind="noise"), _Stub("noise", title, source.value)
     edge = Edge(-1, -1, slot, kind="missing", label=source.name)
     if source.stop is not None:
         edge.reason, edge.remedies = source.stop.reason, tuple(source.stop.remedies)

@@ -27,6 +27,8 @@ def shape_of(name: str, given: tuple[Any, ...], size: Any) -> tuple[int, ...]:
     Raises:
         RuntimeError: a length is negative.
     """
+    if size is not None and given:
+        raise TypeError(f"{name}(): give the shape either by position or as size=, not both")
     shape = sizes(name, given if size is None else (size,) if isinstance(size, int) else tuple(size))
     if any(n < 0 for n in shape):
         raise RuntimeError(f"{name}(): a length cannot be negative, and the shape is {list(shape)}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.graph import Stop
-from tinygrad_rp.operation import POSITIVE, SAME, either, elementwise, public
+from tinygrad_rp.operation import POSITIVE, SAME, either, elementwise, example, operation, public
 from tinygrad_rp.tensor import Tensor, bool_, wrap
 
 __all__ = [
@@ -164,11 +164,22 @@ def square(input: Tensor) -> Tensor:
 
 
 public(square, numpy=np.square)
+# x, wired to y as well by an edge that carries zeros: so that flat functions of y can be differentiated again, to 0
+_wired = operation(
+    "wired", lambda x, y: x, "x", signature="input, other", inputs=2, x=SAME, y=lambda g: np.zeros_like(g), method=False,
+    examples=[example((3,), (3,))],
+)  # fmt: skip
+
+
+def _flat(value: Any, y: Any) -> Any:
+    return _wired(value, y) if isinstance(y, Tensor) else value
+
+
 abs = elementwise(
     "abs",
     np.absolute,
     "|x|",
-    x=lambda g, x: g * _sign(x),
+    x=lambda g, x: g * _flat(_sign(x), x),
     operator="abs",
     kinks="x = 0, where the derivative is taken as 0",
 )
@@ -222,7 +233,7 @@ relu = elementwise(
     "relu",
     lambda x: np.maximum(x, 0),
     "max(x, 0)",
-    x=lambda g, out: np.where(out <= 0, 0.0, g),
+    x=lambda g, out: _flat(np.where(out <= 0, 0.0, g), out),
     kinks="x = 0, where the derivative is taken as 0",
 )
 _softplus = elementwise(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.operation import either, example, operation, public
-from tinygrad_rp.tensor import Tensor
+from tinygrad_rp.tensor import Tensor, merge
 
 __all__ = ["one_hot", "put_along", "put_at", "take_along", "take_along_dim"]
 
@@ -110,8 +110,8 @@ def _part(part: Any) -> Any:
     """One part of an index, as NumPy takes it."""
     if isinstance(part, Tensor):
         array = part._array
-        if array.dtype.kind not in "iub":
-            raise IndexError(f"a tensor used as an index must hold integers or bools, not {part.dtype}")
+        if array.dtype.kind not in "ib":
+            raise IndexError(f"a tensor used as an index must hold signed integers or bools, not {part.dtype}")
         return array.item() if array.ndim == 0 and array.dtype.kind in "iu" else array
     if isinstance(part, slice):
         if part.step is not None and part.step <= 0:
@@ -120,7 +120,12 @@ def _part(part: Any) -> Any:
             )
         return part
     if isinstance(part, list | range):
-        return np.asarray([p.item() if isinstance(p, Tensor) else p for p in part])
+        if any(isinstance(p, list | tuple) for p in part):
+            raise IndexError(
+                "nested lists as an index can be read in two ways; make a tensor of them, or a tuple of lists"
+            )
+        items = [p.item() if isinstance(p, Tensor) else p for p in part]
+        return np.asarray(items, None if items else np.int64)
     if isinstance(part, np.ndarray) or part is None or part is Ellipsis:
         return part
     if isinstance(part, bool | np.bool_):
@@ -133,6 +138,14 @@ def _part(part: Any) -> Any:
 
 
 def _getitem(self: Tensor, index: Any) -> Tensor:
+    result = _part_of(self, index)
+    origins = [p._origin for p in (index if isinstance(index, tuple) else (index,)) if isinstance(p, Tensor)]
+    if result._node is None and any(origins):
+        result._origin = merge(result._origin, *origins)
+    return result
+
+
+def _part_of(self: Tensor, index: Any) -> Tensor:
     parts = tuple(_part(p) for p in index) if isinstance(index, tuple) else (_part(index),)
     if not any(isinstance(p, np.ndarray) for p in parts):
         if any(isinstance(p, int) for p in parts):
@@ -169,7 +182,7 @@ def _getitem(self: Tensor, index: Any) -> Tensor:
                 rest.append(slice(None))
     if all(isinstance(p, slice) and p == slice(None) for p in basic):
         return _index(self, tuple(rest))
-    return _index(_getitem(self, tuple(basic)), tuple(rest))
+    return _index(_part_of(self, tuple(basic)), tuple(rest))
 
 
 public(_getitem, name="__getitem__")

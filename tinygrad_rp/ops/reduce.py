@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,9 @@ def _axes(dim: Dim) -> Any:
     """The axes in NumPy's way. No dimension, ``None`` or an empty list, means all of them."""
     if dim is None or type(dim) is int:
         return dim
-    return tuple(dim) or None if isinstance(dim, Sequence) else int(dim)
+    if isinstance(dim, bool):
+        raise TypeError("dim must be an integer, several, or None, and not a bool")
+    return tuple(index(d) for d in dim) or None if isinstance(dim, Sequence) else index(dim)
 
 
 def _axes_of(x: Any, dim: Any) -> Any:
@@ -202,7 +205,7 @@ _std = operation(
 
 
 def _over(a: float, b: float) -> float:
-    return a / b if b > 0 else np.inf
+    return a / b if b else np.inf  # without freedom, as PyTorch has it
 
 
 def _spread_statistic(name: str, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -263,7 +266,7 @@ def _taken(x: Any, indices: Any, dim: int, keepdim: bool) -> Any:
     return taken if keepdim or not x.ndim else np.squeeze(taken, dim)
 
 
-def _extreme(name: str, ufunc: np.ufunc, index: Callable[..., Any], pairwise: Callable[..., Tensor]) -> Any:
+def _extreme(name: str, ufunc: np.ufunc, place_of: Callable[..., Any], pairwise: Callable[..., Tensor]) -> Any:
     formula = f"the {'greatest' if name == 'max' else 'least'} element"
     overall = operation(
         name,
@@ -296,12 +299,15 @@ def _extreme(name: str, ufunc: np.ufunc, index: Callable[..., Any], pairwise: Ca
         if isinstance(dim, Tensor) or other is not None:
             return pairwise(input, dim if other is None else other)
         if dim is None:
+            if keepdim:
+                raise TypeError(f"{name}(): keepdim goes with a dim")
             return overall(input)
+        dim = index(dim)
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}(): input must be a tensor, not {type(input).__name__}")
         array = input._array
         try:
-            indices = np.asarray(index(array, axis=dim if array.ndim else _axes_of(array, dim) or None))
+            indices = np.asarray(place_of(array, axis=dim if array.ndim else _axes_of(array, dim) or None))
             indices = np.expand_dims(indices, dim) if array.ndim else indices
         except IndexError as error:
             raise IndexError(f"{name}(): {error}") from None
@@ -325,16 +331,16 @@ max = _extreme("max", np.maximum, np.argmax, maximum)
 min = _extreme("min", np.minimum, np.argmin, minimum)
 
 
-def _place(index: Callable[..., Any], name: str, x: Any, dim: Any, keepdim: bool) -> Any:
+def _place(place_of: Callable[..., Any], name: str, x: Any, dim: Any, keepdim: bool) -> Any:
     if x.size == 0 and (dim is None or x.shape[dim] == 0):
         raise IndexError(f"{name}(): a tensor of shape {list(x.shape)} has no extreme element there")
-    return np.asarray(index(x, axis=dim if x.ndim else _axes_of(x, dim) or None, keepdims=keepdim))
+    return np.asarray(place_of(x, axis=dim if x.ndim else _axes_of(x, dim) or None, keepdims=keepdim))
 
 
-def _index_of(name: str, index: Callable[..., Any]) -> Any:
+def _index_of(name: str, place_of: Callable[..., Any]) -> Any:
     return operation(
         name,
-        lambda x, dim, keepdim: _place(index, name, x, dim, keepdim),
+        lambda x, dim, keepdim: _place(place_of, name, x, dim, keepdim),
         f"the index of the {'greatest' if name == 'argmax' else 'least'} element, counted through all when dim is None",
         signature="input, dim=None, keepdim=False",
         stops={"x": ARGMAX},
@@ -411,7 +417,7 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
 def _distribution(compute: Callable[..., Tensor], name: str, formula: str) -> Callable[..., Tensor]:
     def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
         input = _floats(input) if dtype is None else input.to(as_dtype(dtype))
-        return compute(input, dim)
+        return compute(input, index(dim))
 
     softmax.__name__ = softmax.__qualname__ = name
     softmax.__doc__ = f"``{formula}`` along ``dim``, without overflow."
@@ -421,7 +427,16 @@ def _distribution(compute: Callable[..., Tensor], name: str, formula: str) -> Ca
 softmax = _distribution(_softmax, "softmax", "exp(input) / Σ exp(input)")
 log_softmax = _distribution(_log_softmax, "log_softmax", "input − log Σ exp(input)")
 
-public(sum, numpy=())
+
+def _values(extreme: Callable[..., Any]) -> Callable[..., Tensor]:
+    def values(a: Any, axis: Any = None, keepdim: bool = False) -> Tensor:
+        return extreme(a) if axis is None and not keepdim else extreme(a, axis, keepdim=keepdim).values
+
+    values.__name__ = extreme.__name__
+    return values
+
+
+public(sum)
 public(logsumexp)
 public(softmax)
 public(log_softmax)
@@ -430,5 +445,5 @@ public(var)
 public(std)
 public(max)
 public(min)
-for _numpy_function, _function in ((np.sum, sum), (np.mean, mean), (np.max, max), (np.min, min)):
+for _numpy_function, _function in ((np.sum, sum), (np.mean, mean), (np.max, _values(max)), (np.min, _values(min))):
     Tensor._numpy_functions[_numpy_function] = _for_numpy(_function)

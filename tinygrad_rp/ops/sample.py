@@ -82,12 +82,17 @@ NORMAL = Stop(
 
 
 def _drawn_normal(mean: Any, std: Any, generator: Generator) -> Any:
+    for name, value in (("mean", mean), ("std", std)):
+        if isinstance(value, np.ndarray) and value.dtype.kind != "f":
+            raise RuntimeError(
+                f"normal(): {name} must hold floating-point numbers, not {value.dtype}; use float() before"
+            )
     low = std.min(initial=np.inf) if isinstance(std, np.ndarray) else std
     if not low >= 0:
         raise RuntimeError(f"normal(): std must not be negative (or NaN), and its least element is {low}")
     first = mean if isinstance(mean, np.ndarray) else std
-    if first.dtype.kind != "f":
-        raise RuntimeError(f"normal() needs floating-point parameters, not {first.dtype}")
+    if isinstance(mean, np.ndarray) and isinstance(std, np.ndarray) and mean.dtype != std.dtype:
+        raise RuntimeError(f"normal(): mean and std must have the same dtype, and have {mean.dtype} and {std.dtype}")
     shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
     return generator.normal(shape, first.dtype) * std + mean
 
@@ -139,6 +144,10 @@ def normal(
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         if size is not None:
             raise TypeError("normal(): size goes with a mean and a std that are numbers")
+        if dtype is not None:
+            raise TypeError(
+                "normal(): dtype goes with a mean and a std that are numbers; a sample has that of its tensors"
+            )
         if not isinstance(std, Tensor):
             return _normal_of_mean(mean, std, source)
         if not isinstance(mean, Tensor):

@@ -22,7 +22,7 @@ def sizes(name: str, given: tuple[Any, ...]) -> tuple[int, ...]:
     if len(given) == 1 and isinstance(given[0], tuple | list):
         given = tuple(given[0])
     for n in given:
-        if not isinstance(n, int | np.integer | Tensor):
+        if not isinstance(n, int | np.integer | Tensor) or isinstance(n, bool):
             raise TypeError(f"{name}(): a shape is made of integers, not {type(n).__name__}")
     return tuple(int(n) for n in given)
 
