@@ -255,9 +255,9 @@ class Node:
 
 
 def _with_value(sources: tuple[Source, ...], value: Any) -> tuple[Source, ...]:
-    """The sources of one input, the cuts first, each with the value of the input."""
+    """The sources of one input, each with the value of the input: its cuts, or the noise where there are none."""
     seen = []
-    for source in sorted(sources, key=lambda source: source.kind):
+    for source in [s for s in sources if s.kind == "cut"] or sources:
         source = source.renamed(source.name, source.stop)
         source.value = value
         seen.append(source)

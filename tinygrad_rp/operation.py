@@ -179,7 +179,9 @@ def result_dtype(values: Sequence[Any]) -> np.dtype[Any]:
     best: np.dtype[Any] | None = None
     dtypes: tuple[list[np.dtype[Any]], ...] = ([], [], [])
     for value in values:
-        if isinstance(value, ndarray | np.generic):
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, ndarray):
             dtypes[0 if value.ndim else 1].append(value.dtype)
         elif isinstance(value, bool):
             dtypes[2].append(bool_)
@@ -257,6 +259,8 @@ def admit(name: str, argument: str, value: Any, beside: Any) -> Any:
     Raises:
         TypeError: it is neither.
     """
+    if isinstance(value, np.generic):
+        value = value.item()  # a scalar of NumPy's does not widen a tensor
     kind = type(value)
     if (kind is float or kind is int) and isinstance(beside, Tensor) and beside._array.dtype is float32:
         found = _numbers.get(value)
@@ -270,10 +274,10 @@ def admit(name: str, argument: str, value: Any, beside: Any) -> Any:
         return found
     if isinstance(value, bool | int | float):
         return value
-    if isinstance(value, ndarray | np.generic):
-        if np.dtype(value.dtype) not in DTYPES:
+    if isinstance(value, ndarray):
+        if value.dtype not in DTYPES:
             raise TypeError(f"{name}(): {argument} is an array of dtype {value.dtype}, which tensors do not have")
-        return value if isinstance(value, ndarray) else value.item()  # a scalar of NumPy's does not widen a tensor
+        return value
     raise TypeError(f"{name}(): {argument} must be a tensor or a number, not {type(value).__name__}")
 
 
@@ -683,9 +687,10 @@ def _function_text(
     no_edges = " and ".join(f"e_{x} is None" for x in tensors)
     no_origins = " and ".join(f"o_{x} is None" for x in tensors)
     edges = "(" + ", ".join(f"e_{x}" for x in tensors) + ",)"
-    origins = ", ".join(f"o_{x}" for x in tensors)
-    passed = [f"o_{x}" for x in tensors if x != "condition"]  # a choice does not make the value depend on its condition
-    merged = f"merge({', '.join(passed)})" if len(tensors) > 1 else f"derived({origins})"
+    # a choice does not make the value depend on its condition
+    passed = ["None" if x == "condition" else f"o_{x}" for x in tensors]
+    origins = ", ".join(passed)
+    merged = f"merge({origins})" if len(tensors) > 1 else f"derived({origins})"
     merged = f"None if {no_origins} else {merged}"
     lines += [
         f"    if {no_edges}:",

@@ -355,7 +355,8 @@ class Tensor:
             raise TypeError(
                 f"np.{name}{extra} has no operation on tensors. Use an operation of this package, or NumPy on t.detach().numpy()."
             )
-        return operation(*inputs)
+        # NumPy hands on its scalars as arrays without dimensions; a scalar does not widen a tensor
+        return operation(*(x.item() if isinstance(x, ndarray | np.generic) and x.ndim == 0 else x for x in inputs))
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         operation = self._numpy_functions.get(function)

@@ -132,6 +132,8 @@ class Drawing:
         if suffix not in SUFFIXES:
             raise ValueError(f"cannot save a drawing to {str(path)!r}: its suffix must be one of {', '.join(SUFFIXES)}")
         data = self.source.encode() if suffix in (".dot", ".gv") else _render(self.source, suffix[1:])
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; make it before")
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -240,7 +242,7 @@ def _node_label(node: Node, faint: bool) -> str:
     elif node.kind in ("noise", "constant", "cut"):
         lines = [_font(names, bold=True)] if names else []
         if node.kind != "constant":
-            lines.append(_font(f"{KINDS[node.kind]} {node.title}", size=10))
+            lines.append(_font(f"{KINDS[node.kind]} {node.title}".strip(), size=10))
     else:
         lines = [_font(node.title, bold=True)]
         if node.kind != "operation":

@@ -234,6 +234,8 @@ def read(t: Any, names: Mapping[str, Any] | None = None) -> Graph:
         TypeError: ``t`` is neither a tensor nor a node.
         ValueError: ``t`` is a tensor without any graph.
     """
+    if not isinstance(names or {}, dict) or not all(isinstance(name, str) for name in names or {}):
+        raise TypeError('names must be a dictionary from name to tensor, such as {"mu": mu, "z": z}')
     root = _root(t)
     found: dict[int, Node] = {}
     # Nodes may be made when somebody looks, so each is held until the walk is over: only then is its id its own.
@@ -246,13 +248,15 @@ def read(t: Any, names: Mapping[str, Any] | None = None) -> Graph:
         if isinstance(item, int):
             finished.append(item)
             continue
+        alive.append(_variable(item))  # so may leaves be that the user let go
         key = _key(item)
         if key in found:
             continue
         found[key], targets = _open(item)
+        alive.extend(targets)
+        alive.extend(map(_variable, targets))
         for edge, target in zip(found[key].edges, targets, strict=True):
             edge.head = _key(target)  # its number follows when all are known
-        alive.extend(targets)
         stack.append(key)
         stack.extend(targets)  # the last input is walked first: numbers are counted from the end
 
@@ -348,7 +352,7 @@ def _ways(item: Any, node: Node) -> Iterator[tuple[Edge, Any]]:
 def _by_source(source: Any, slot: int) -> tuple[Edge, Any]:
     """The edge for an input that is not wired, and what it leads to."""
     if source.kind == "noise":
-        title = f"{source.name}, computed" if getattr(source, "derived", False) else source.name
+        title = f"{'computed' if getattr(source, 'derived', False) else 'noise'} from {source.name}"
         return Edge(-1, -1, slot, kind="noise"), _Stub("noise", title, source.value)
     edge = Edge(-1, -1, slot, kind="missing", label=source.name)
     if source.stop is not None:

@@ -18,6 +18,7 @@ It is as deep as the graph only up to a point; what lies deeper is continued bel
 
 from __future__ import annotations
 
+import textwrap
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +45,7 @@ KINDS = {
     "sampling": "random draw",
     "flat": "flat step",
     "leaf": "leaf",
-    "noise": "noise from",
+    "noise": "",
     "constant": "constant",
     "cut": "cut off by",
 }
@@ -117,7 +118,7 @@ def heading(node: Node, edge: Edge | None = None) -> str:
     """One line that says what a node is: number, operation, kind, name and value."""
     if node.kind in ("noise", "constant", "cut"):
         title = node.title if node.kind != "constant" else ""
-        parts = [f"#{node.number} {KINDS[node.kind]} {title}".rstrip()]
+        parts = [f"#{node.number} " + f"{KINDS[node.kind]} {title}".strip()]
     else:
         parts = [f"#{node.number} <{_line(node.title)}>"]
     if edge is not None and edge.output:
@@ -161,7 +162,10 @@ def _why(graph: Graph, edge: Edge | None) -> list[str]:
         if (earlier.kind, earlier.label, earlier.reason) == (edge.kind, edge.label, edge.reason):
             return [f"why: as for #{earlier.head}"]
     label = "" if edge.reason.startswith(edge.label) else f"{_line(edge.label)}: "
-    return [f"why: {label}{_line(edge.reason)}", *(f"instead: {_line(remedy)}" for remedy in edge.remedies)]
+    lines = [f"why: {label}{_line(edge.reason)}", *(f"instead: {_line(remedy)}" for remedy in edge.remedies)]
+    return [
+        part for line in lines for part in textwrap.wrap(line, 84, subsequent_indent="     ", break_long_words=False)
+    ]
 
 
 def _gradient(node: Node) -> list[str]:

@@ -140,6 +140,8 @@ def pow(input: Any, exponent: Any) -> Tensor:
                 "pow(): integers to negative integer powers are not integers; convert with float() before"
             )
         return _pow_number(input, exponent)
+    if isinstance(exponent, np.generic):
+        return pow(input, exponent.item())
     if not isinstance(exponent, Tensor | np.ndarray):
         return _pow_number(input, exponent)
     if not isinstance(input, Tensor | np.ndarray):
