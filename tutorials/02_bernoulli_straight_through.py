@@ -292,8 +292,8 @@ print(f"\nwith more than {equal:.0f} samples, the unbiased estimator is the bett
 #
 # - One draw of a coin has a derivative of 0, and rightly so. The average moves through jumps, which no chain rule
 #   sees.
-# - Straight-through computes **E[ξ'(Y)]**: the slope of the cost at what was drawn. It is neither the truth ξ(1) -
-#   ξ(0) nor ξ'(p), although a cost of y² cannot tell the latter two apart.
+# - Straight-through computes **E[ξ'(Y)]**: the slope of the cost at what was drawn. It is not the truth
+#   ξ(1) - ξ(0). Nor is it ξ'(p), although a cost of y² cannot tell those two apart: there both are 2p.
 # - All its spellings are the same estimator. In the picture it is a **surrogate edge**, or a missing edge with a way
 #   around.
 # - The score function is unbiased, and noisier.
