@@ -282,19 +282,21 @@ def _walk(
         for edge, g in pairs:
             if g is None:
                 continue
-            if type(edge) is AccumulateGrad:
+            kind = type(edge)
+            if kind is AccumulateGrad:
                 if g.shape != edge.shape or g.dtype is not edge.dtype:
                     g = fit(g, edge.shape, edge.dtype)
                 leaves[edge] = leaves[edge] + g if edge in leaves else g
                 continue
-            if type(edge) is Output:
+            if kind is Output:
                 parts = _Parts([None] * edge.node.outputs)
                 parts[edge.index] = fit(g, edge.shape, edge.dtype)
                 edge, g = edge.node, parts
-            if edge is waiting:
+            if waiting is None and not heap:
+                waiting = edge
+                total = g
+            elif edge is waiting:
                 total = _fitted(total, edge) + _fitted(g, edge)
-            elif waiting is None and not heap:
-                waiting, total = edge, g
             elif edge in buffers:
                 buffers[edge] = _fitted(buffers[edge], edge) + _fitted(g, edge)
             else:

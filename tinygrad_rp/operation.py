@@ -62,6 +62,7 @@ from tinygrad_rp.tensor import (
     Tensor,
     bool_,
     derived,
+    derived_noise,
     float32,
     get_default_dtype,
     int64,
@@ -624,6 +625,7 @@ _SHARED = {
     "need_tensor": need_tensor,
     "rescue": rescue,
     "derived": derived,
+    "known": derived_noise.get,
     "merge": merge,
     "cut_again": cut_again,
     "cut_by": cut_by,
@@ -690,8 +692,8 @@ def _function_text(
     # a choice does not make the value depend on its condition
     passed = ["None" if x == "condition" else f"o_{x}" for x in tensors]
     origins = ", ".join(passed)
-    merged = f"merge({origins})" if len(tensors) > 1 else f"derived({origins})"
-    merged = f"None if {no_origins} else {merged}"
+    merged = f"merge({origins})" if len(tensors) > 1 else f"known({origins}) or derived({origins})"
+    merged = f"None if {no_origins} else ({merged})"
     lines += [
         f"    if {no_edges}:",
         "        result._node = None",

@@ -538,12 +538,13 @@ def merge(*origins: tuple[Source, ...] | None) -> tuple[Source, ...] | None:
     return merged[:8] or None
 
 
-_derived: dict[tuple[Source, ...], tuple[Source, ...]] = {}
+derived_noise: dict[tuple[Source, ...], tuple[Source, ...]] = {}
+"""What `derived` answered for noise: as many entries as functions that draw."""
 
 
 def derived(origin: tuple[Source, ...]) -> tuple[Source, ...]:
     """The sources of a value that was computed from one that has these: noise is no longer the number that was drawn."""
-    found = _derived.get(origin)
+    found = derived_noise.get(origin)
     if found is not None:
         return found
     if all(source.kind == "cut" or source.derived for source in origin):
@@ -554,9 +555,10 @@ def derived(origin: tuple[Source, ...]) -> tuple[Source, ...]:
             source = source.renamed(source.name, source.stop)
             source.derived = True
         made.append(source)
-    if all(source.kind == "noise" for source in origin):  # there are as many of these as functions that draw
-        _derived[origin] = tuple(made)
-    return tuple(made)
+    result = tuple(made)
+    if all(source.kind == "noise" for source in origin) and len(origin) == 1:
+        derived_noise[origin] = derived_noise[result] = result
+    return result
 
 
 def _targets(inputs: Tensor | Sequence[Tensor]) -> dict[Any, Tensor]:
