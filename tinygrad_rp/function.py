@@ -294,7 +294,7 @@ class Function:
         node.value = first._array if first is not None and first._array.size <= SMALL else None
         given = [(None if edges[i] is not None else args[i]._origin, args[i]._array) for i in node._positions]
         node.inputs = tuple(remember(*entry) for entry in given) if any(sources for sources, _ in given) else None
-        node._surrogate = _surrogates(cls.__name__, node.edges, merge(*origins))
+        node._surrogate = _surrogates(node.edges, merge(*origins))
         ctx._saved = tuple(
             t
             if t is None or any(t is a for a in args)
@@ -316,7 +316,7 @@ class Function:
         return tuple(results) if isinstance(returned, tuple) else results[0]
 
 
-def _surrogates(name: str, edges: tuple[Any, ...], origins: tuple[Any, ...] | None) -> tuple[Stop | None, ...] | None:
+def _surrogates(edges: tuple[Any, ...], origins: tuple[Any, ...] | None) -> tuple[Stop | None, ...] | None:
     """What to say of the edges of a Function whose forward went through a step that no gradient passes."""
     steps = []
     for source in origins or ():
@@ -327,7 +327,6 @@ def _surrogates(name: str, edges: tuple[Any, ...], origins: tuple[Any, ...] | No
     passed = " and ".join(dict.fromkeys(f"{step}()" for step in steps))
     stop = Stop(
         "surrogate",
-        f"forward() of {name} goes through {passed}, which no gradient passes: what its backward() hands on is a stand-in, "
-        "and can be biased.",
+        f"forward() goes through {passed}, which no gradient passes: backward() hands on a stand-in, which can be biased.",
     )
     return tuple(None if edge is None else stop for edge in edges)
