@@ -250,6 +250,34 @@ def test_what_could_be_read_in_two_ways_is_refused(case):
         call()
 
 
+NAMED = {
+    "sum(): ": lambda: tg.ones(3).sum(dim=1),
+    "mean(): ": lambda: tg.ones(3).mean(dim=1),
+    "max(): ": lambda: tg.ones(3).max(dim=1),
+    "pow(): ": lambda: tg.tensor([2]) ** tg.tensor([-1]),
+    "pow(): integers": lambda: 2 ** tg.tensor([-1]),
+    "matmul(): tensors of shape [2, 3] and [2, 3] do not fit: the first has 3 columns, and the second 2 rows": (
+        lambda: tg.ones(2, 3) @ tg.ones(2, 3)
+    ),
+}
+
+
+@pytest.mark.parametrize("words", NAMED)
+def test_an_error_names_the_function_that_was_called(words):
+    with pytest.raises((RuntimeError, IndexError)) as caught:
+        NAMED[words]()
+    assert str(caught.value).startswith(words)
+
+
+def test_the_grad_of_a_frozen_leaf_is_one_tensor():
+    d = leaf(2.0)
+    (d * 3).backward()
+    d.requires_grad_(False)
+    assert d.grad is d.grad and d.grad.item() == 3.0
+    d.grad = None
+    assert d.requires_grad_().grad is None
+
+
 def test_an_empty_list_picks_nothing():
     assert T[[]].shape == (0, 2)
 

@@ -42,6 +42,7 @@ when a gradient first passes, so that importing the package compiles nothing of 
 from __future__ import annotations
 
 import functools
+import itertools
 import linecache
 import math
 import threading
@@ -327,15 +328,9 @@ def rescue(
 def explain(name: str, error: Exception, values: tuple[Any, ...]) -> Exception:
     """NumPy's error of shapes as the error that PyTorch raises, with the shapes named."""
     if isinstance(error, IndexError):
-        return IndexError(f"{name.removesuffix('_dim')}(): {error}")
+        return IndexError(f"{name}(): {error}")
     if isinstance(error, TypeError):
         return error
-    if "negative integer powers" in str(error):
-        return RuntimeError(f"{name}(): integers to negative powers are not integers; convert with float() before")
-    if "gufunc signature" in str(error):
-        error = ValueError(
-            "the columns of the first must be as many as the rows of the second, and leading dimensions broadcast"
-        )
     shapes = " and ".join(str(list(v.shape)) for v in values if isinstance(v, ndarray))
     return RuntimeError(f"{name}(): inputs of shape {shapes} do not fit: {error}")
 
@@ -355,8 +350,8 @@ def cut_by(
     sources = []
     for edge, stop in zip(edges, stops, strict=True):
         if edge is not None:
-            cut_by = name if stop is not None or recorded else "no_grad"
-            sources.append(Source("cut", cut_by, _missing(stop or NO_GRAD), edge))
+            step = name if stop is not None or recorded else "no_grad"
+            sources.append(Source("cut", step, _missing(stop or NO_GRAD), edge))
     return merge(tuple(sources), *origins)
 
 
@@ -447,6 +442,8 @@ def operation(
     operator: str | None = None,
     numpy: Any = None,
     method: bool = True,
+    title: str | None = None,
+    condition: str | None = None,
     node: str | None = None,
     differentiable: bool = True,
     stops: dict[str, Stop] | None = None,
@@ -469,6 +466,8 @@ def operation(
         operator: the Python operator.
         numpy: NumPy's function, or functions, that this operation stands for. Default: ``forward``, where it is a ufunc.
         method: whether `Tensor` gets a method of this name.
+        title: how messages and sources name it, where several operations stand behind one public function.
+        condition: the input that only chooses among the others: its dtype does not count, nor where it comes from.
         node: the name of the node. Default: as PyTorch would name it.
         differentiable: whether the output has a node; otherwise ``stops`` says for each input why not.
         stops: for an input, why no gradient passes.
@@ -508,11 +507,11 @@ def operation(
     if differentiable:
         node_name = node or "".join(part.capitalize() for part in name.split("_")) + "Backward0"
         node_class = _make_node(node_name, tensors, derivatives, stops, tuple(needed_by), public_of)
-    text = _function_text(arguments, names, tensors, needed_by, promote, floating, differentiable, bool(stops))
+    text = _function_text(arguments, names, tensors, needed_by, promote, condition, differentiable, bool(stops))
     namespace = {
         "__name__": "tinygrad_rp.ops.compiled",
         "forward": forward,
-        "NAME": name,
+        "NAME": title or name,
         "NodeClass": node_class,
         "STOPS": tuple(stops.get(x) for x in tensors),
         "FLOATING": floating,
@@ -639,7 +638,7 @@ def _function_text(
     tensors: tuple[str, ...],
     needed_by: dict[str, list[str]],
     promote: bool,
-    floating: bool,
+    condition: str | None,
     differentiable: bool,
     stopped: bool,
 ) -> str:
@@ -664,7 +663,7 @@ def _function_text(
         if x != public_name:
             lines.append(f"    {x} = {public_name}")
     call = ", ".join(names)
-    operands = ", ".join(x for x in names if x != "condition") + ","
+    operands = ", ".join(x for x in names if x != condition) + ","
     lines += [
         "    try:",
         f"        out = forward({call})",
@@ -689,9 +688,7 @@ def _function_text(
     no_edges = " and ".join(f"e_{x} is None" for x in tensors)
     no_origins = " and ".join(f"o_{x} is None" for x in tensors)
     edges = "(" + ", ".join(f"e_{x}" for x in tensors) + ",)"
-    # a choice does not make the value depend on its condition
-    passed = ["None" if x == "condition" else f"o_{x}" for x in tensors]
-    origins = ", ".join(passed)
+    origins = ", ".join("None" if x == condition else f"o_{x}" for x in tensors)
     merged = f"merge({origins})" if len(tensors) > 1 else f"known({origins}) or derived({origins})"
     merged = f"None if {no_origins} else ({merged})"
     lines += [
@@ -823,10 +820,13 @@ def variadic(
     return function
 
 
+_text_number = itertools.count()
+
+
 @functools.cache
 def _compiled(text: str) -> CodeType:
     """Many operations share their text, which is compiled once. Tracebacks and ``inspect.getsource`` find it."""
-    filename = f"<operation {len(linecache.cache)}>"
+    filename = f"<operation {next(_text_number)}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     return compile(text, filename, "exec")
 

@@ -194,14 +194,12 @@ class Tensor:
     def grad(self) -> Tensor | None:
         """What ``backward`` accumulated; ``None`` before. Kept for leaves, and where ``retain_grad`` asked for it."""
         node = self._node
-        if type(node) is AccumulateGrad:
-            grad = node.grad
+        leaf_node = node if type(node) is AccumulateGrad else getattr(self, "_parked", None)
+        if leaf_node is not None:
+            grad = leaf_node.grad
             if type(grad) is ndarray:
-                grad = node.grad = wrap(grad)
-            return grad  # type: ignore[no-any-return]
-        parked = getattr(self, "_parked", None)
-        if parked is not None:
-            return wrap(parked.grad) if type(parked.grad) is ndarray else parked.grad
+                grad = leaf_node.grad = wrap(grad)
+            return grad
         grad = getattr(self, "_grad", None)
         if grad is None and node is not None and not self.retains_grad:
             warnings.warn(
@@ -225,10 +223,10 @@ class Tensor:
                 )
             if value._array.dtype != self._array.dtype:
                 raise RuntimeError(f"grad of dtype {value.dtype} does not fit the tensor's dtype {self.dtype}")
-        if type(self._node) is AccumulateGrad:
-            self._node.grad = value
-        elif getattr(self, "_parked", None) is not None:
-            self._parked.grad = value
+        node = self._node
+        leaf_node = node if type(node) is AccumulateGrad else getattr(self, "_parked", None)
+        if leaf_node is not None:
+            leaf_node.grad = value
         else:
             self._grad = value
 

@@ -91,6 +91,7 @@ _pow_number = elementwise(
     "pow_number",
     lambda x, exponent: x**exponent,
     "xⁿ, for a number n",
+    title="pow",
     signature="input, exponent=2",
     # x + x is 2x exactly, and what most people differentiate
     x=lambda g, x, exponent: (
@@ -100,9 +101,22 @@ _pow_number = elementwise(
     method=False,
     domain=POSITIVE,
 )
+
+
+def _power(x: Any, y: Any) -> Any:
+    try:
+        return x**y
+    except ValueError as error:
+        if "negative integer powers" in str(error):
+            raise RuntimeError(
+                "pow(): integers to negative powers are not integers; convert with float() before"
+            ) from None
+        raise
+
+
 _pow = elementwise(
     "pow",
-    np.power,
+    lambda x, y: _power(x, y),
     "xʸ",
     x=lambda g, x, y: np.where(y == 0, 0.0, g * (y * x ** (y - 1))),
     # the limit of xʸ·log x, as x falls to 0 with y > 0, is 0
@@ -114,8 +128,9 @@ _pow = elementwise(
 )
 _pow_of_number = elementwise(
     "pow_of_number",
-    lambda x, base: base**x,
+    lambda x, base: _power(base, x),
     "aˣ, for a number a",
+    title="pow",
     signature="exponent, base=2",
     x=lambda g, x, out, base: np.where((x >= 0) & (base == 0), 0.0, g * (out * _log_of(base))),
     node="PowBackward2",
@@ -273,6 +288,7 @@ where = elementwise(
     x=lambda g, condition: np.where(condition, g, 0.0),
     y=lambda g, condition: np.where(condition, 0.0, g),
     numpy=np.where,
+    condition="condition",
     bools=True,
     method=False,
 )

@@ -95,6 +95,7 @@ def _reading(name: str, node: str, *examples: Any) -> Any:
         inputs=1,
         x=lambda g, x_shape, index: either(put_at, g, index, x_shape),
         node=node,
+        title="indexing",
         method=False,
         examples=examples,
     )

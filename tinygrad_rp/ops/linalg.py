@@ -17,6 +17,12 @@ def _product(x: Any, y: Any) -> Any:
         raise RuntimeError(f"matmul(): the tensors must have the same dtype, and these have {x.dtype} and {y.dtype}")
     if x.ndim == 0 or y.ndim == 0:
         raise RuntimeError("matmul(): both tensors must have at least one dimension")
+    rows = y.shape[-2] if y.ndim > 1 else y.shape[0]
+    if x.shape[-1] != rows:
+        raise RuntimeError(
+            f"matmul(): tensors of shape {list(x.shape)} and {list(y.shape)} do not fit: the first has "
+            f"{x.shape[-1]} columns, and the second {rows} rows"
+        )
     return np.matmul(x, y)
 
 
@@ -51,6 +57,7 @@ def _declare(name: str, node: str, *shapes: tuple[tuple[int, ...], tuple[int, ..
         x=_for_left,
         y=_for_right,
         node=node,
+        title="matmul",
         method=False,
         examples=[example(*pair) for pair in shapes],
     )

@@ -97,6 +97,7 @@ _sum_dim = operation(
     signature="input, dim, keepdim",
     x=lambda g, x_shape, dim: np.broadcast_to(_spread(g, x_shape, dim), x_shape),
     node="SumBackward1",
+    title="sum",
     method=False,
     examples=[
         example((3, 4), dim=0, keepdim=False),
@@ -153,6 +154,7 @@ _mean_dim = operation(
     signature="input, dim, keepdim",
     x=lambda g, x_shape, dim: np.broadcast_to(_spread(g / _count(x_shape, dim), x_shape, dim), x_shape),
     node="MeanBackward1",
+    title="mean",
     method=False,
     examples=[example((3, 4), dim=0, keepdim=False), example((2, 3, 4), dim=(0, -1), keepdim=True)],
 )
@@ -287,6 +289,7 @@ def _extreme(name: str, ufunc: np.ufunc, place_of: Callable[..., Any], pairwise:
         inputs=1,
         x=lambda g, x_shape, indices, dim: either(put_along, np.reshape(g, indices.shape), indices, dim, x_shape),
         node=f"{name.capitalize()}Backward0",
+        title=name,
         method=False,
         kinks="ties, of which the first gets the gradient",
         examples=[

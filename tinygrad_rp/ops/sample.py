@@ -113,6 +113,7 @@ def _normal_node(digit: int, mean: bool, std: bool) -> Any:
         inputs=len(inputs),
         stops={name: NORMAL for name in inputs},
         node=f"NormalBackward{digit}",
+        title="normal",
         method=False,
     )
 

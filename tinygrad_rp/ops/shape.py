@@ -119,6 +119,7 @@ _squeeze_dim = operation(
     signature="input, dim",
     x=lambda g, x_shape: np.reshape(g, x_shape),
     node="SqueezeBackward1",
+    title="squeeze",
     method=False,
     examples=[example((1, 3, 1), dim=0), example((1, 3), dim=1)],
 )
