@@ -377,8 +377,17 @@ def either(function: Callable[..., Tensor], first: Any, *rest: Any) -> Any:
     return function(first, *rest) if isinstance(first, Tensor) else OPERATIONS[function.__name__].forward(first, *rest)
 
 
-def public(function: Callable[..., Any], *, name: str | None = None, numpy: Any = ()) -> Callable[..., Any]:
-    """Make a function, written with operations, a method of `Tensor` too, and the stand-in of NumPy's own."""
+def public(
+    function: Callable[..., Any], *, name: str | None = None, numpy: Any = (), in_place: bool = False
+) -> Callable[..., Any]:
+    """Make a function, written with operations, a method of `Tensor` too, and the stand-in of NumPy's own.
+
+    Args:
+        function: takes the tensor first.
+        name: of the method. Default: that of the function.
+        numpy: NumPy's function, or functions, that it stands for.
+        in_place: whether there is a method ``name_`` too, which writes the result into the tensor.
+    """
     setattr(Tensor, name or function.__name__, function)
     for numpy_function in numpy if isinstance(numpy, tuple) else (numpy,):
         Tensor._numpy_functions[numpy_function] = function
@@ -445,6 +454,7 @@ def operation(
     title: str | None = None,
     condition: str | None = None,
     node: str | None = None,
+    view: bool = False,
     differentiable: bool = True,
     stops: dict[str, Stop] | None = None,
     domain: Sequence[tuple[float, float]] | tuple[float, float] = REAL,
@@ -469,6 +479,7 @@ def operation(
         title: how messages and sources name it, where several operations stand behind one public function.
         condition: the input that only chooses among the others: its dtype does not count, nor where it comes from.
         node: the name of the node. Default: as PyTorch would name it.
+        view: whether the output can lie in the memory of the first input. The output of other operations must not.
         differentiable: whether the output has a node; otherwise ``stops`` says for each input why not.
         stops: for an input, why no gradient passes.
         domain: for each input, or for all, the interval in which the operation is smooth.
