@@ -20,13 +20,15 @@ ALLOWED = {
     "random": set(),
     "engine": {"graph"},
     "tensor": {"engine", "graph", "printing"},
-    "operation": {"tensor", "engine", "graph"},
-    "function": {"operation", "tensor", "engine", "graph"},
-    "ops": {"operation", "tensor", "graph", "random"},
+    "in_place": {"tensor", "engine", "graph"},
+    "operation": {"in_place", "tensor", "engine", "graph"},
+    "hooks": {"tensor", "engine", "graph"},
+    "function": {"in_place", "tensor", "engine", "graph"},
+    "ops": {"operation", "in_place", "tensor", "graph", "random"},
     "distributions": {"ops", "tensor", "engine", "graph"},
     "nn": {"ops", "tensor"},
     "gradcheck": {"tensor", "engine"},
-    "autograd": {"engine", "function", "gradcheck", "tensor"},
+    "autograd": {"engine", "function", "gradcheck", "hooks", "ops", "tensor"},
 }
 
 

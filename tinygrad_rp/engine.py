@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import linecache
 import os
 import sys
 import threading
@@ -32,7 +33,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tinygrad_rp.graph import AccumulateGrad, Node, Output, Stop
+from tinygrad_rp.graph import AccumulateGrad, Change, Node, Output, Stop, changed_since, changes, owner_of
 
 __all__ = [
     "StoppedGradientWarning",
@@ -52,8 +53,8 @@ class _Mode(threading.local):
 mode = _Mode()
 """Whether operations are recorded, for each thread by itself."""
 paused: list[None] = []
-"""Empty as long as no thread has stopped recording: looking here first costs an operation less than asking for the thread's own
-mode."""
+"""Empty as long as no thread has stopped recording and anomaly mode is off: looking here first costs an operation less than
+asking for the thread's own mode."""
 
 
 def is_grad_enabled() -> bool:
@@ -147,6 +148,100 @@ def _with_mode(enabled: bool, function: F) -> F:
     return cast(F, wrapped)
 
 
+# ------------------------------------------------------------------------------------------------------- anomaly mode
+
+
+class _Anomaly:
+    enabled = False
+    """Whether operations note the line that runs them. For all threads."""
+    check_nan = True
+    """Whether a pass then looks for NaN."""
+
+
+anomaly = _Anomaly()
+
+
+def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
+    """Switch anomaly mode on or off; see `detect_anomaly`."""
+    anomaly.check_nan = bool(check_nan)
+    if bool(mode) != anomaly.enabled:
+        anomaly.enabled = bool(mode)
+        if mode:
+            paused.append(None)
+        else:
+            paused.pop()
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether anomaly mode is on."""
+    return anomaly.enabled
+
+
+class detect_anomaly:
+    """Anomaly mode, as a ``with`` block or a decorator: a backward pass stops at the first NaN that a node hands on, and names
+    the forward operation and the line that ran it. It slows every operation down: use it to find a mistake.
+
+    Args:
+        check_nan: whether to look for NaN; otherwise only the lines are noted, for messages.
+    """
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self._check_nan = check_nan
+        self._before: list[tuple[bool, bool]] = []
+
+    def __enter__(self) -> None:
+        self._before.append((anomaly.enabled, anomaly.check_nan))
+        set_detect_anomaly(True, self._check_nan)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        set_detect_anomaly(*self._before.pop())
+
+    def __call__(self, function: F) -> F:
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with detect_anomaly(self._check_nan):
+                return function(*args, **kwargs)
+
+        return cast(F, wrapped)
+
+
+def line_of_caller() -> str | None:
+    """The user's line that is running, in anomaly mode; otherwise ``None``."""
+    if not anomaly.enabled:
+        return None
+    frame = _caller()[0]
+    path, number = frame.f_code.co_filename, frame.f_lineno
+    text = linecache.getline(path, number).strip()
+    return f"{path}:{number}, in {frame.f_code.co_name}" + (f": {text}" if text else "")
+
+
+def note_line(node: Node) -> None:
+    """In anomaly mode, note the line that ran the operation of a new node."""
+    line = line_of_caller()
+    if line is not None:
+        node.own_notes().line = line
+
+
+def _without_nan(node: Node, pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """Raise, if a node hands on a NaN."""
+    pairs = list(pairs)
+    for i, (_, g) in enumerate(pairs):
+        if g is not None and np.isnan(getattr(g, "_array", g)).any():
+            line = node.notes.line if node.notes is not None else None
+            where = (
+                f"The forward operation ran at {line}."
+                if line
+                else "The forward operation ran outside anomaly mode, so its line is not known: run it under detect_anomaly()."
+            )
+            raise RuntimeError(
+                f"Function '{node.name()}' returned nan values in its {i}th output: the gradient of its input {i}, of shape "
+                f"{list(g.shape)}. {where}"
+            )
+    return pairs
+
+
 # --------------------------------------------------------------------------------------------------------------- the pass
 
 
@@ -154,7 +249,8 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     """Run backward from ``roots`` and add what arrives at each leaf to its ``grad``.
 
     Args:
-        roots: pairs of edge (`Node` or `Output`) and gradient (an array, or a tensor when recorded). The array must be a view, so
+        roots: pairs of edge (`Node` or `Output`) and gradient (an array, or a tensor when recorded). The array must be a
+        view, so
             that no leaf keeps it as its own.
         retain_graph: keep what the nodes saved, so that the graph can be walked again.
         create_graph: record the pass itself.
@@ -188,6 +284,9 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     if not retain_graph:
         for node in visited:
             node.free()
+    for leaf in leaves:
+        for hook in tuple(leaf.notes.after.values()) if leaf.notes is not None else ():
+            hook(leaf.variable)
 
 
 _writing = threading.RLock()
@@ -254,8 +353,8 @@ def _walk(
 ) -> tuple[dict[Any, Any], list[Node], list[tuple[Node, Any]], dict[Any, Any]]:
     """Run the rules of all nodes behind ``roots``, newest first.
 
-    This loop is the hot one, and every node has a class of its own: so it asks nodes for as little as possible, and leaves to
-    their own, compiled rules what those can do.
+    This loop is the hot one, and every node has a class of its own: so it asks nodes for as little as possible, and
+    leaves to their own, compiled rules what those can do.
 
     Args:
         roots: as for `accumulate`.
@@ -264,8 +363,8 @@ def _walk(
         capture: edges at which the gradient is to be kept.
 
     Returns:
-        The gradient of each leaf; the nodes that ran, in this order; those of them that asked to be noted, with their gradients;
-        the gradients that were captured.
+        The gradient of each leaf; the nodes that ran, in this order; those of them that asked to be noted, with their
+        gradients; the gradients that were captured.
     """
     leaves: dict[Any, Any] = {}
     visited: list[Node] = []
@@ -273,6 +372,7 @@ def _walk(
     captured: dict[Any, Any] = {}
     buffers: dict[Node, Any] = {}
     heap: list[tuple[int, Node]] = []
+    watching = anomaly.enabled and anomaly.check_nan
     # Mostly a single node waits for its turn. It and the sum of its gradients are held here, beside heap and buffers.
     waiting: Node | None = None
     total: Any = None
@@ -310,11 +410,17 @@ def _walk(
                 node = heappushpop(heap, (waiting.order, waiting))[1]
             total = buffers.pop(node)
         elif waiting is None:
+            for leaf in leaves:
+                if leaf.notes is not None:
+                    leaves[leaf] = _after_hooks(leaf, leaves[leaf])
             return leaves, visited, noted, captured
         else:
             node = waiting
         waiting = None
         edges = None
+        notes = node.notes
+        if notes is not None:
+            total = _after_hooks(node, _fitted(total, node))
         if needed is not None:
             if capture:
                 captured.update((point, g) for point, g in _points(node, _fitted(total, node)) if point in capture)
@@ -322,15 +428,80 @@ def _walk(
             if edges is None:
                 pairs = ()
                 continue
+        if notes is not None:
+            node.attend(total, noted)
+        if changes:
+            _check_unchanged(node, edges)
         try:
-            pairs = node.replay(total, edges, noted) if create_graph else node.run(total, edges, noted)
+            pairs = node.replay(total, edges) if create_graph else node.run(total, edges)
         except (RuntimeWarning, FloatingPointError):
             if not node.pure:
                 raise
             # the user has turned warnings into errors; a division by 0 in a rule of ours is none of them
             with np.errstate(all="ignore"):
-                pairs = node.replay(total, edges, []) if create_graph else node.run(total, edges, [])
+                pairs = node.replay(total, edges) if create_graph else node.run(total, edges)
+        if watching:
+            pairs = _without_nan(node, pairs)
+        if notes is not None:
+            for hook in tuple(notes.after.values()):
+                pairs = hook(pairs, total)
         visited.append(node)
+
+
+def _after_hooks(node: Any, total: Any) -> Any:
+    """What arrived at a node, as the hooks leave it: those of its outputs first, in the order in which they were registered."""
+    if type(total) is _Parts:
+        for output in node.live_outputs():
+            for hook in tuple(output.notes.hooks.values()):
+                if total[output.index] is not None:
+                    total[output.index] = hook(total[output.index])
+    else:
+        for hook in tuple(node.notes.hooks.values()):
+            total = hook(total)
+    for hook in tuple(node.notes.before.values()):
+        total = _Parts(hook(total)) if type(total) is _Parts else hook([total])[0]
+    return total
+
+
+def _check_unchanged(node: Node, edges: Sequence[Any] | None) -> None:
+    """Raise, if something that the rules of a node are about to read was changed in place since the node saved it."""
+    for name, array, edge in node.kept_for(edges):
+        change = changed_since(array, edge, node.order)
+        if change is not None:
+            raise changed_error(node, name, array, change)
+
+
+def changed_error(node: Node, name: str, array: Any, change: Change) -> RuntimeError:
+    """The error that says which saved tensor was changed, by what, and what to do."""
+    owner, frame = owner_of(array), _caller()[0]
+    known = [*frame.f_locals.items(), *frame.f_globals.items()]
+    names = dict.fromkeys(
+        variable
+        for variable, value in known
+        if getattr(value, "_array", None) is not None and owner_of(value._array) is owner
+    )
+    called = f" (here called {', '.join(names)})" if names else ""
+    where = f", at {change.line}" if change.line else ""
+    ran = f" It ran at {node.notes.line}." if node.notes is not None and node.notes.line else ""
+    return RuntimeError(
+        f"{node.name()} needs its {name}, a tensor of shape {list(array.shape)}{called}, which was changed in place by "
+        f"{change.by}(){where} after it had been saved: the gradient would be wrong.{ran} Change a clone() instead, or use the "
+        f"operation that makes a new tensor, or call backward() before the change."
+        + ("" if change.line else " Under autograd.detect_anomaly() this message names the lines.")
+    )
+
+
+def _caller() -> tuple[Any, int]:
+    """The frame of the user's code that called this package, and how far away it is."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back is not None and (
+        frame.f_code.co_filename.startswith(_PACKAGE) or frame.f_code.co_filename.startswith("<operation ")
+    ):
+        frame, depth = frame.f_back, depth + 1
+    return frame, depth
+
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 def _fitted(g: Any, node: Any) -> Any:
@@ -432,10 +603,7 @@ def _warn_of_starved_leaves(roots: Iterable[tuple[Any, Any]], visited: list[Node
             node, stop = blame[leaf]
             starved.setdefault((node.name(), stop), []).append(leaf)
     for (name, stop), stopped in starved.items():
-        frame, depth = sys._getframe(), 1
-        package = os.path.dirname(__file__)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(package + os.sep):
-            frame, depth = frame.f_back, depth + 1
+        frame, depth = _caller()
         known = [*frame.f_locals.items(), *frame.f_globals.items()]
         who = ", ".join(_name_of(target, known) for target in stopped)
         remedies = "".join(f"\n  - {remedy}" for remedy in stop.remedies)

@@ -22,14 +22,15 @@ be the derivative of what was computed. The edge then says so: its `Stop` has th
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from numpy import array, zeros
 
-from tinygrad_rp.engine import enable_grad, fit, mode, no_grad
-from tinygrad_rp.graph import SMALL, Node, Notes, Output, Stop, next_order
-from tinygrad_rp.tensor import DETACH, NO_GRAD, Tensor, merge, remember, wrap
+from tinygrad_rp.engine import changed_error, enable_grad, fit, mode, no_grad, note_line
+from tinygrad_rp.graph import SMALL, Node, Notes, Output, Stop, changed_since, changes, next_order
+from tinygrad_rp.in_place import move_history, refuse_change
+from tinygrad_rp.tensor import DETACH, NO_GRAD, Tensor, merge, remember, view_of, wrap
 
 __all__ = ["Function", "FunctionCtx", "FunctionNode"]
 
@@ -42,6 +43,7 @@ class FunctionCtx:
         """For each argument of ``apply``, whether its gradient is asked for."""
         self._saved: tuple[Any, ...] = ()
         self._not_differentiable: tuple[Tensor, ...] = ()
+        self._dirty: tuple[Tensor, ...] = ()
         self._materialize = True
         self._node: weakref.ref[FunctionNode] | None = None  # the node holds the ctx
 
@@ -68,6 +70,11 @@ class FunctionCtx:
             raise RuntimeError(
                 f"the saved tensors of {node.name()} were freed by a backward pass. Pass retain_graph=True to keep them."
             )
+        for i, entry in enumerate(self._saved if changes else ()):
+            array = getattr(entry, "_array", entry)
+            change = None if array is None else changed_since(array, getattr(entry, "_node", None), node.order)
+            if change is not None:
+                raise changed_error(node, f"saved_tensors[{i}]", array, change)
         return tuple(node.unpack(entry) if isinstance(entry, _SavedOutput) else entry for entry in self._saved)
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
@@ -79,10 +86,8 @@ class FunctionCtx:
         self._materialize = value
 
     def mark_dirty(self, *tensors: Tensor) -> None:
-        """Not supported: operations do not change tensors in place."""
-        raise NotImplementedError(
-            "mark_dirty(): in-place operations are not supported; return a new tensor from forward()"
-        )
+        """Say of arguments of ``forward`` that it changed them in place. It must return them, too."""
+        self._dirty = tensors
 
 
 class FunctionNode(Node):
@@ -127,39 +132,35 @@ class FunctionNode(Node):
     def saved(self) -> dict[str, Any]:
         if self.freed:
             return {}
-        saved = [entry.array if isinstance(entry, _SavedOutput) else entry for entry in self.ctx._saved]
-        return {f"saved_{i}": getattr(entry, "_array", entry) for i, entry in enumerate(saved) if entry is not None}
+        return {f"saved_{i}": entry._array for i, entry in enumerate(self.ctx._saved) if entry is not None}
 
     def unpack(self, entry: _SavedOutput) -> Tensor:
         """A saved output as a tensor that knows where it came from."""
         if not self._outputs:
-            return wrap(entry.array, self)
+            return wrap(entry._array, self)
         reference = self._outputs[entry.index]
-        return wrap(entry.array, None if reference is None else reference() or self._output(entry.index))
+        return wrap(entry._array, None if reference is None else reference() or self._output(entry.index))
 
     def _output(self, index: int) -> Output:
         output = Output(self, index, *self._layout[index])
         self._outputs[index] = weakref.ref(output)
         return output
 
-    def run(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> list[tuple[Any, Any]]:
+    def run(self, gradient: Any, edges: Sequence[Any] | None) -> list[tuple[Any, Any]]:
         with no_grad():
             # as views, since the user's backward may have returned what somebody else holds
-            pairs = self._backward(gradient, edges, noted)
+            pairs = self._backward(gradient, edges)
             return [(edge, None if g is None else g._array[...]) for edge, g in pairs]
 
-    def replay(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> list[tuple[Any, Any]]:
+    def replay(self, gradient: Any, edges: Sequence[Any] | None) -> list[tuple[Any, Any]]:
         with enable_grad():
-            return self._backward(gradient, edges, noted)
+            return self._backward(gradient, edges)
 
-    def _backward(
-        self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]
-    ) -> list[tuple[Any, Tensor | None]]:
+    def _backward(self, gradient: Any, edges: Sequence[Any] | None) -> list[tuple[Any, Tensor | None]]:
         if edges is None:
             edges = self.edges
         if not isinstance(gradient, list):
             gradient = fit(gradient, self.shape, self.dtype)
-        self.attend(gradient, noted)
         arriving = gradient if isinstance(gradient, list) else [gradient]
         given = []
         for g, (shape, dtype) in zip(arriving, self._layout, strict=True):
@@ -208,7 +209,12 @@ class _SavedOutput:
 
     def __init__(self, index: int, array: Any) -> None:
         self.index = index
-        self.array = array
+        self._array = array
+
+
+def _among(tensor: Any, tensors: Iterable[Any]) -> bool:
+    """Whether this very tensor is one of them; == would compare elements."""
+    return any(tensor is t for t in tensors)
 
 
 def _reduces_to(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
@@ -272,11 +278,18 @@ class Function:
         for i, out in enumerate(outputs):
             if not isinstance(out, Tensor) and not (out is None and isinstance(returned, tuple)):
                 raise TypeError(f"{cls.__name__}.forward() must return tensors; output {i} is {type(out).__name__}")
+        for t in ctx._dirty:
+            if not _among(t, args) or not _among(t, outputs):
+                raise RuntimeError(
+                    f"{cls.__name__}.forward() marked a tensor as dirty that is not both an argument and returned: what is "
+                    "changed in place must be handed on, so that later operations see its new history"
+                )
+            refuse_change(t, f"{cls.__name__}.apply")
         origins = [out._origin if isinstance(out, Tensor) and out._node is None else None for out in outputs]
         if not mode.enabled or not any(ctx.needs_input_grad):
             fresh = [
                 wrap(out._array, None, origin)
-                if isinstance(out, Tensor) and any(out is a for a in args) and mode.enabled
+                if isinstance(out, Tensor) and _among(out, args) and mode.enabled and not _among(out, ctx._dirty)
                 else out
                 for out, origin in zip(outputs, origins, strict=True)
             ]
@@ -297,7 +310,7 @@ class Function:
         node._surrogate = _surrogates(node.edges, merge(*origins))
         ctx._saved = tuple(
             t
-            if t is None or any(t is a for a in args)
+            if t is None or (_among(t, args) and not _among(t, ctx._dirty))
             else next((_SavedOutput(i, t._array) for i, out in enumerate(outputs) if t is out), t)
             for t in ctx._saved
         )
@@ -309,10 +322,17 @@ class Function:
         for i, (out, origin) in enumerate(zip(outputs, origins, strict=True)):
             if out is None:
                 results.append(None)
-            elif any(out is t for t in skipped) or out._array.dtype.kind != "f":
-                results.append(wrap(out._array, None, origin))
-            else:
-                results.append(wrap(out._array, node._output(i) if several else node))
+                continue
+            flat = _among(out, skipped) or out._array.dtype.kind != "f"
+            made = wrap(out._array, None, origin) if flat else wrap(out._array, node._output(i) if several else node)
+            if _among(out, ctx._dirty):
+                move_history(out, made)
+                made = out
+            elif _among(out, args) or out._is_view():
+                view_of(made, out)
+            results.append(made)
+        ctx._dirty = ()
+        note_line(node)
         return tuple(results) if isinstance(returned, tuple) else results[0]
 
 

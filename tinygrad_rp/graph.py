@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -117,15 +117,24 @@ class Source:
 
 @dataclass(slots=True)
 class Notes:
-    """What the backward pass must know of a node beyond the ordinary.
+    """What the backward pass must know of a node, or of one of its outputs, beyond the ordinary.
 
     Args:
         freed: what it saved was let go.
         retained: weak references to the tensors that asked for ``retain_grad``.
+        hooks: on the gradient that arrives, by number: functions from gradient to gradient.
+        before: on all gradients that arrive at a node, by number: functions from a list to a list.
+        after: on what a node hands on, by number: functions of the pairs (edge, gradient) and of what had arrived, to pairs; of a
+            leaf's node: functions of the leaf, once its gradient was added.
+        line: the line that ran the forward operation, where anomaly mode noted it.
     """
 
     freed: bool = False
     retained: list[Any] = field(default_factory=list)
+    hooks: dict[int, Callable[[Any], Any]] = field(default_factory=dict)
+    before: dict[int, Callable[[Any], Any]] = field(default_factory=dict)
+    after: dict[int, Callable[..., Any]] = field(default_factory=dict)
+    line: str | None = None
 
 
 FREED = Notes(freed=True)
@@ -214,28 +223,32 @@ class Node:
             self.notes = Notes(freed=self.notes is FREED)
         return self.notes
 
-    def run(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+    def run(self, gradient: Any, edges: Sequence[Any] | None) -> Iterable[tuple[Any, Any]]:
         """Apply the backward rule.
 
         Args:
             gradient: what arrived, as an array; its shape and dtype may still be those of the sum that it came from.
             edges: the node's edges, with those blanked that need not be computed; ``None``: all of them.
-            noted: where a node with notes puts itself, with its gradient.
 
         Returns:
             Pairs of edge and gradient; the gradient is ``None`` where the edge is.
+        """
+        raise NotImplementedError
+
+    def replay(self, gradient: Any, edges: Sequence[Any] | None) -> Iterable[tuple[Any, Any]]:
+        """The same on tensors, recorded, so that the result can be differentiated again."""
+        raise NotImplementedError
+
+    def kept_for(self, edges: Sequence[Any] | None) -> Iterable[tuple[str, Any, Any]]:
+        """What the backward rules of these edges (``None``: of all) read: name, array, and the edge of the input that it was."""
+        return ()
+
+    def attend(self, gradient: Any, noted: list[Any]) -> None:
+        """Look at the notes of a node that is about to run, and put it, with what arrived, among the noted.
 
         Raises:
             RuntimeError: what the rule needs was freed by an earlier pass.
         """
-        raise NotImplementedError
-
-    def replay(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
-        """The same on tensors, recorded, so that the result can be differentiated again."""
-        raise NotImplementedError
-
-    def attend(self, gradient: Any, noted: list[Any]) -> None:
-        """Look at the notes of a node that is about to run."""
         if self.freed:
             raise RuntimeError(
                 f"backward through {self.name()} a second time: what it saved for its gradient was freed by the first pass. "
@@ -339,6 +352,8 @@ class AccumulateGrad(Node):
         if isinstance(gradient, ndarray | generic):
             if held.flags.writeable and (before is held or before._node is None):
                 held += gradient
+                if before is not held:  # somebody has looked at it, and may have computed with it
+                    mark_changed(held, "backward")
             else:  # what a recorded pass left there, or what the user put there, is not to be written to
                 self.grad = asarray(held + gradient)
         elif type(before) is not ndarray and before._node is not None:
@@ -356,3 +371,62 @@ def as_next_function(edge: Any) -> tuple[Node, int]:
 
 next_order = itertools.count(0, -1).__next__
 """The next creation number. Counted downwards, so that a heap of (order, node) hands out the newest node first."""
+
+# --------------------------------------------------------------------------------------------------- changes in place
+
+
+class Change:
+    """What is known of memory that was changed in place.
+
+    No version is noted when a node saves an array: a node has a creation number, and a change takes the next one. So whatever was
+    saved before the change can be told from what was saved after it, and operations that change nothing pay nothing.
+    """
+
+    __slots__ = ("by", "count", "line", "owner", "stamp")
+
+    def __init__(self, owner: Any) -> None:
+        self.count = 0
+        self.stamp = 0
+        """The creation number that the last change took."""
+        self.by = ""
+        """The operation that changed it last."""
+        self.line: str | None = None
+        """The line that ran it, where anomaly mode noted it."""
+        key = id(owner)
+        self.owner = weakref.ref(owner, lambda _: changes.pop(key, None))
+
+
+changes: dict[int, Change] = {}
+"""What was changed in place and still exists, by the id of what owns the memory: empty in a program that changes nothing."""
+
+
+def owner_of(array: ndarray[Any, Any]) -> ndarray[Any, Any]:
+    """The array that owns the memory in which ``array`` lies: the same for all views of it."""
+    while True:
+        base = array.base
+        if base is not None and type(base) is not ndarray:
+            base = getattr(base, "base", None)  # what as_strided puts between
+        if type(base) is not ndarray:
+            return array
+        array = base
+
+
+def mark_changed(what: Any, by: str, line: str | None = None) -> None:
+    """Note that the memory of an array, or the array of a leaf's node, was changed by the operation ``by``."""
+    owner = owner_of(what) if type(what) is ndarray else what
+    change = changes.get(id(owner))
+    if change is None:
+        change = changes[id(owner)] = Change(owner)
+    change.count += 1
+    change.by = by
+    change.line = line
+    change.stamp = next_order()
+
+
+def changed_since(array: Any, edge: Any, order: int) -> Change | None:
+    """The last change of what a node saved, if it came after the node with that creation number."""
+    change = changes.get(id(owner_of(array)))
+    if change is not None and change.stamp < order:
+        return change
+    change = changes.get(id(edge))
+    return change if change is not None and change.stamp < order else None

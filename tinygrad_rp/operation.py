@@ -30,7 +30,7 @@ text is, in short::
         node = MulBackward0 with edges (e_x, e_y), x and y in its slots
         …
 
-    def run(self, g, edges, noted):
+    def run(self, g, edges):
         …
         e_x, e_y = self.edges
         return ((e_x, None if e_x is None else d_x(g, self.y)), (e_y, None if e_y is None else d_y(g, self.x)))
@@ -50,18 +50,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
 from types import CodeType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_rp.engine import fit, mode, paused
+from tinygrad_rp.engine import fit, mode, note_line, paused
 from tinygrad_rp.graph import NOTED, SMALL, Node, Source, Stop, next_order
+from tinygrad_rp.in_place import change, refuse_change
 from tinygrad_rp.tensor import (
     DTYPES,
     NO_GRAD,
     Tensor,
     bool_,
+    category,
     derived,
     derived_noise,
     float32,
@@ -69,6 +71,7 @@ from tinygrad_rp.tensor import (
     int64,
     merge,
     remember,
+    view_of,
     wrap,
 )
 
@@ -138,15 +141,17 @@ class OperationNode(Node):
     inputs_by_name: dict[str, int]
     public_names: dict[str, str]
     saves: tuple[str, ...]
+    read_by: ClassVar[dict[str, tuple[int, ...]]] = {}
+    """For each input and output that may be saved, the inputs whose derivatives read it."""
     declared_rules: tuple[tuple[str, ...], dict[str, Rule], dict[str, Stop]]
 
-    def run(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+    def run(self, gradient: Any, edges: Sequence[Any] | None) -> Iterable[tuple[Any, Any]]:
         _compile_rules(type(self))
-        return self.run(gradient, edges, noted)
+        return self.run(gradient, edges)
 
-    def replay(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+    def replay(self, gradient: Any, edges: Sequence[Any] | None) -> Iterable[tuple[Any, Any]]:
         _compile_rules(type(self))
-        return self.replay(gradient, edges, noted)
+        return self.replay(gradient, edges)
 
     def free(self) -> None:
         _compile_rules(type(self))
@@ -158,6 +163,14 @@ class OperationNode(Node):
             return {}
         values = {self.public_names[name]: getattr(self, name) for name in self.saves}
         return {name: value for name, value in values.items() if value is not None}
+
+    def kept_for(self, edges: Sequence[Any] | None) -> Iterable[tuple[str, Any, Any]]:
+        wanted = self.edges if edges is None else edges
+        for name, users in self.read_by.items():
+            value = getattr(self, name)
+            if type(value) is ndarray and any(wanted[user] is not None for user in users):
+                place = self.inputs_by_name.get(name)
+                yield self.public_names[name], value, None if place is None else self.edges[place]
 
     def as_tensor(self, name: str) -> Any:
         """A saved value as a tensor that knows where it came from, so that the rules can be recorded."""
@@ -194,18 +207,14 @@ def result_dtype(values: Sequence[Any]) -> np.dtype[Any]:
     for group in dtypes:
         if group:
             joined = functools.reduce(_join, group)
-            if best is None or _category(joined) > _category(best):
+            if best is None or category(joined) > category(best):
                 best = joined
     return best or get_default_dtype()
 
 
-def _category(dtype: np.dtype[Any]) -> int:
-    return {"b": 0, "i": 1, "u": 1, "f": 2}[dtype.kind]
-
-
 def _join(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
-    if _category(a) != _category(b):
-        return a if _category(a) > _category(b) else b
+    if category(a) != category(b):
+        return a if category(a) > category(b) else b
     return np.promote_types(a, b)
 
 
@@ -386,12 +395,29 @@ def public(
         function: takes the tensor first.
         name: of the method. Default: that of the function.
         numpy: NumPy's function, or functions, that it stands for.
-        in_place: whether there is a method ``name_`` too, which writes the result into the tensor.
+        in_place: whether there is a method ``name_`` too (of an operator ``__name__``: ``__iname__``), which writes the result
+            into the tensor.
     """
-    setattr(Tensor, name or function.__name__, function)
+    name = name or function.__name__
+    setattr(Tensor, name, function)
+    if in_place:
+        called = f"__i{name[2:]}" if name.startswith("__") else f"{name}_"
+        setattr(Tensor, called, changing(f"{name.strip('_')}_", function))
     for numpy_function in numpy if isinstance(numpy, tuple) else (numpy,):
         Tensor._numpy_functions[numpy_function] = function
     return function
+
+
+def changing(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The method that runs an operation on a tensor and writes the result into it."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        refuse_change(self, name)
+        return change(self, function(self, *args, **kwargs), name)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"``{name.removesuffix('_')}()``, written into this tensor, which is returned."
+    return method
 
 
 def elementwise(
@@ -517,8 +543,8 @@ def operation(
     node_class = None
     if differentiable:
         node_name = node or "".join(part.capitalize() for part in name.split("_")) + "Backward0"
-        node_class = _make_node(node_name, tensors, derivatives, stops, tuple(needed_by), public_of)
-    text = _function_text(arguments, names, tensors, needed_by, promote, condition, differentiable, bool(stops))
+        node_class = _make_node(node_name, tensors, derivatives, stops, needed_by, public_of)
+    text = _function_text(arguments, names, tensors, needed_by, promote, condition, view, differentiable, bool(stops))
     namespace = {
         "__name__": "tinygrad_rp.ops.compiled",
         "forward": forward,
@@ -549,10 +575,13 @@ def operation(
     )
     if method:
         setattr(Tensor, name, function)
+        if promote and differentiable:
+            setattr(Tensor, f"{name}_", changing(f"{name}_", function))
     if operator:
         setattr(Tensor, f"__{operator}__", function)
         if inputs == 2 and differentiable:
             setattr(Tensor, f"__r{operator}__", lambda self, other: function(other, self))
+            setattr(Tensor, f"__i{operator}__", changing(f"{operator}_", function))
     if numpy is None:
         numpy = forward if isinstance(forward, np.ufunc) else ()
     for numpy_function in numpy if isinstance(numpy, tuple) else (numpy,):
@@ -565,11 +594,13 @@ def _make_node(
     tensors: tuple[str, ...],
     derivatives: dict[str, Rule],
     stops: dict[str, Stop],
-    saves: tuple[str, ...],
+    needed_by: dict[str, list[str]],
     public_of: dict[str, str],
 ) -> type[OperationNode]:
     """The node class, with slots for what it saves."""
+    saves = tuple(needed_by)
     declared = tuple(stops.get(x) for x in tensors)
+    read_by = {s: tuple(map(tensors.index, users)) for s, users in needed_by.items() if s in (*tensors, "out")}
     return type(
         name,
         (OperationNode,),
@@ -577,6 +608,7 @@ def _make_node(
             "__slots__": saves,
             "__module__": "tinygrad_rp.ops",
             "saves": saves,
+            "read_by": read_by,
             "public_names": {s: public_of.get(s, s) for s in saves},
             "inputs_by_name": {x: i for i, x in enumerate(tensors)},
             "declared_rules": (tensors, derivatives, stops),
@@ -601,9 +633,8 @@ def _compile_rules(node_class: type[OperationNode]) -> None:
             else:
                 terms.append(f"None if e_{x} is None else zeros_like(g)" if x in stops else "None")
         lines += [
-            f"def {rule}(self, g, edges, noted):",
+            f"def {rule}(self, g, edges):",
             "    if g.shape != self.shape or g.dtype is not self.dtype: g = fit(g, self.shape, self.dtype)",
-            "    if self.notes is not None: self.attend(g, noted)",
             f"    {edges} = self.edges if edges is None else edges",
         ]
         pairs = [f"(e_{x}, {term})" for x, term in zip(tensors, terms, strict=True)]
@@ -627,6 +658,8 @@ _SHARED = {
     "NOTED": NOTED,
     "mode": mode,
     "paused": paused,
+    "note_line": note_line,
+    "view_of": view_of,
     "new": object.__new__,
     "next_order": next_order,
     "settle": settle,
@@ -650,6 +683,7 @@ def _function_text(
     needed_by: dict[str, list[str]],
     promote: bool,
     condition: str | None,
+    view: bool,
     differentiable: bool,
     stopped: bool,
 ) -> str:
@@ -696,6 +730,8 @@ def _function_text(
         "    result = new(Tensor)",
         "    result._array = out",
     ]
+    if view:
+        lines.append(f"    if out.base is not None: view_of(result, {plain[0]})")
     no_edges = " and ".join(f"e_{x} is None" for x in tensors)
     no_origins = " and ".join(f"o_{x} is None" for x in tensors)
     edges = "(" + ", ".join(f"e_{x}" for x in tensors) + ",)"
@@ -732,7 +768,7 @@ def _function_text(
         asked = " or ".join(f"e_{u} is not None" for u in users)
         everyone = len(users) == len(tensors) or len(tensors) == 1 or s not in (*tensors, "out")
         lines.append(f"    node.{s} = {value}" if everyone else f"    node.{s} = {value} if {asked} else None")
-    return "\n".join([*lines, "    return result"])
+    return "\n".join([*lines, "    if paused: note_line(node)", "    return result"])
 
 
 def variadic(
@@ -768,10 +804,8 @@ def variadic(
         saves = ("parameter", "shapes")
         public_names = shown_as
 
-        def run(self, gradient: Any, edges: Sequence[Any] | None, noted: list[Any]) -> Iterable[tuple[Any, Any]]:
+        def run(self, gradient: Any, edges: Sequence[Any] | None) -> Iterable[tuple[Any, Any]]:
             gradient = fit(gradient, self.shape, self.dtype)
-            if self.notes is not None:
-                self.attend(gradient, noted)
             return [
                 (edge, None if edge is None else derivative(gradient, i, self.shapes, self.parameter))
                 for i, edge in enumerate(self.edges if edges is None else edges)
@@ -807,6 +841,8 @@ def variadic(
         node.shape, node.dtype, node.value = out.shape, out.dtype, out if out.size <= SMALL else None
         node.inputs = tuple(map(remember, origins, arrays)) if any(origins) else None
         node.shapes, node.parameter = tuple(a.shape for a in arrays), value
+        if paused:
+            note_line(node)
         return wrap(out, node)
 
     function.__name__ = function.__qualname__ = name

@@ -44,7 +44,7 @@ class _Stream:
             block = self._block
             if end <= len(block):
                 self._used = end
-                return block[start:end]  # handed out only once, so that it need not be a copy
+                return block[start:end].copy()  # a tensor that is changed in place is known by what owns its memory
             rest = block[start:]
             missing = n - len(rest)
             if missing >= BLOCK:

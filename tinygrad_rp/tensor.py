@@ -6,17 +6,28 @@ protocols (``np.exp(t)``, ``np.ones(3) + t``) where to go.
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_rp import engine
-from tinygrad_rp.graph import SMALL, AccumulateGrad, Node, Output, Source, Stop
+from tinygrad_rp.graph import (
+    SMALL,
+    AccumulateGrad,
+    Node,
+    Output,
+    Source,
+    Stop,
+    changes,
+    mark_changed,
+    owner_of,
+)
 from tinygrad_rp.printing import format_tensor
 
 __all__ = [
@@ -26,6 +37,7 @@ __all__ = [
     "bool_",
     "float32",
     "float64",
+    "from_dlpack",
     "from_numpy",
     "get_default_dtype",
     "int32",
@@ -90,7 +102,7 @@ class Tensor:
     ``Tensor(data)`` makes a float32 tensor that copies ``data``, as in PyTorch; prefer `tensor`, which infers the dtype.
     """
 
-    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_origin", "_parked")
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_origin", "_parked", "_root", "_views")
 
     _array: ndarray[Any, Any]
     _node: Any
@@ -104,6 +116,12 @@ class Tensor:
 
     _parked: AccumulateGrad
     """The `AccumulateGrad` of a leaf whose ``requires_grad`` was switched off, to be taken up again. Unset until then."""
+
+    _root: Tensor
+    """Of a view: the tensor, itself no view, in whose memory it lies. Unset otherwise."""
+
+    _views: _Views
+    """Of a tensor that has views: those of them that may still exist. Unset until there is one."""
 
     _numpy_functions: ClassVar[dict[Any, Callable[..., Any]]] = {}
     """Which operation stands for a NumPy function. Filled by the operations."""
@@ -179,6 +197,21 @@ class Tensor:
         if type(node) is Output:
             return node.node
         return None if type(node) is AccumulateGrad else node
+
+    @property
+    def _base(self) -> Tensor | None:
+        """Of a view, the tensor in whose memory it lies; otherwise ``None``."""
+        return getattr(self, "_root", None)
+
+    def _is_view(self) -> bool:
+        """Whether an operation made this tensor as a view of another one."""
+        return hasattr(self, "_root")
+
+    @property
+    def _version(self) -> int:
+        """How often the memory of this tensor was changed in place, through it, a view of it, or what it is a view of."""
+        change = changes.get(id(owner_of(self._array)))
+        return 0 if change is None else change.count
 
     @property
     def output_nr(self) -> int:
@@ -293,6 +326,21 @@ class Tensor:
         made._origin = self._origin if self._node is None else (Source("cut", "detach", DETACH, self._node),)
         return made
 
+    def detach_(self) -> Tensor:
+        """Cut this tensor itself off from its history, and return it.
+
+        Raises:
+            RuntimeError: it is a view, whose history is that of the tensor that it is a view of.
+        """
+        if self._is_view():
+            raise RuntimeError("detach_(): a view cannot be detached in place: use detach()")
+        if self._node is not None and not self.is_leaf:
+            self._origin = (Source("cut", "detach_", DETACH, self._node),)
+            self._node = None
+        elif self._node is not None:
+            self.requires_grad = False
+        return self
+
     @property
     def data(self) -> Tensor:
         """The same value, in the same memory, without history, as `detach` gives it."""
@@ -300,7 +348,20 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        self._no_in_place()
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data must be a tensor, not {type(value).__name__}")
+        if value._array.dtype != self._array.dtype:
+            raise RuntimeError(
+                f"data of dtype {value.dtype} cannot take the place of {self.dtype}: make a new tensor, with to({value.dtype})"
+            )
+        for leaf_node in (self._node, getattr(self, "_parked", None)):
+            if type(leaf_node) is AccumulateGrad:
+                mark_changed(leaf_node, "data =", engine.line_of_caller())
+                leaf_node.array, leaf_node.shape = value._array, value._array.shape
+        self._array = value._array
+        for slot in ("_root", "_views"):  # what was a view, or had views, lies elsewhere now
+            if hasattr(self, slot):
+                delattr(self, slot)
 
     def numpy(self) -> ndarray[Any, Any]:
         """The array itself; it shares memory with the tensor.
@@ -418,23 +479,56 @@ class Tensor:
             return format(self._array.item(), spec)
         return format(str(self), spec)
 
+    def __copy__(self) -> Tensor:
+        """A leaf of the same memory, without a gradient."""
+        self._check_leaf("copied by copy.copy()")
+        return _rebuild(type(self), self._array, self.requires_grad)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if not self.is_leaf:
-            raise RuntimeError(
-                "only a leaf can be deep-copied; use detach() on a tensor that was computed, or clone() it"
-            )
-        copied = _rebuild(type(self), self._array.copy(), self.requires_grad)
-        memo[id(self)] = copied
-        grad = self.grad
-        copied.grad = None if grad is None else wrap(grad._array.copy())
-        return copied
+        """A leaf of its own memory. Tensors that share memory, copied together, share it again."""
+        self._check_leaf("deep-copied")
+        array = self._array
+        owner = owner_of(array)
+        if owner.strides == array.strides and owner.shape == array.shape:
+            found = memo.get(id(owner))
+            if found is None:
+                found = memo[id(owner)] = array.copy("K")
+            copied = found
+        else:
+            whole = memo.get(id(owner))
+            if whole is None:
+                whole = memo[id(owner)] = owner.copy("K")
+            start = array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+            copied = ndarray(array.shape, array.dtype, whole.ravel("K"), start, array.strides)
+        made = _rebuild(type(self), copied, self.requires_grad)
+        made.grad = copy.deepcopy(self.grad, memo)
+        memo[id(self)] = made
+        return made
 
     def __reduce__(self) -> Any:
+        self._check_leaf("pickled")
+        return _rebuild, (type(self), self._array, self.requires_grad)
+
+    def _check_leaf(self, what: str) -> None:
         if not self.is_leaf:
             raise RuntimeError(
-                "only a leaf can be pickled: the graph of a tensor that was computed cannot. Use detach()."
+                f"only a leaf can be {what}: the graph of a tensor that was computed cannot. Use detach(), or clone() for a copy "
+                "with its history."
             )
-        return _rebuild, (type(self), self._array, self.requires_grad)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """The memory of this tensor, for another library, by the DLPack protocol.
+
+        Raises:
+            BufferError: the tensor requires grad, and its history would be lost.
+        """
+        if self._node is not None:
+            raise BufferError("can't export a tensor that requires grad by DLPack: use detach() before")
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The device, by the DLPack protocol: main memory."""
+        return self._array.__dlpack_device__()
 
     # --------------------------------------------------------------------------------------------------- backward
 
@@ -463,17 +557,6 @@ class Tensor:
             create_graph,
             None if inputs is None else _targets(inputs),
         )
-
-    # ------------------------------------------------------------------------------------------- in place: not yet
-
-    def _no_in_place(self, *_: Any) -> NoReturn:
-        raise NotImplementedError(
-            "tensors are not changed in place here: write y = x + 1 rather than x += 1. A step of gradient descent is "
-            "w = (w - lr * w.grad).detach().requires_grad_(), and gradients are forgotten by w.grad = None."
-        )
-
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = __setitem__ = _no_in_place
-    add_ = sub_ = mul_ = div_ = zero_ = fill_ = copy_ = clamp_ = _no_in_place
 
     if TYPE_CHECKING:  # declared by the operations; these lines only tell type checkers
 
@@ -523,6 +606,30 @@ def leaf(kind: type[Tensor], array: ndarray[Any, Any]) -> Tensor:
     made._origin = None
     made._node = AccumulateGrad(made)
     return made
+
+
+class _Views(list["weakref.ref[Tensor]"]):
+    """The views of a tensor. Those that are gone are swept out when there are twice as many as at the last time."""
+
+    __slots__ = ("limit",)
+    limit: int
+
+
+def view_of(made: Tensor, of: Tensor) -> None:
+    """Note that a tensor is a view, if it lies in the memory of the tensor that it was made of."""
+    base, array = made._array.base, of._array
+    if base is not array and base is not array.base and owner_of(made._array) is not owner_of(array):
+        return
+    root: Tensor = getattr(of, "_root", of)
+    made._root = root
+    views = getattr(root, "_views", None)
+    if views is None:
+        views = root._views = _Views()
+        views.limit = 8
+    views.append(weakref.ref(made))
+    if len(views) > views.limit:
+        views[:] = [reference for reference in views if reference() is not None]
+        views.limit = 2 * len(views) + 8
 
 
 def remember(sources: tuple[Source, ...] | None, array: ndarray[Any, Any]) -> Any:
@@ -725,6 +832,11 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     return found
 
 
+def category(dtype: np.dtype[Any]) -> int:
+    """The place of a dtype in the order that promotion goes by: bools, integers, floating-point numbers."""
+    return {"b": 0, "i": 1, "u": 1, "f": 2}[dtype.kind]
+
+
 def get_default_dtype() -> np.dtype[Any]:
     """The dtype of tensors made from Python floats."""
     return _default_dtype
@@ -836,6 +948,20 @@ def from_numpy(array: ndarray[Any, Any]) -> Tensor:
     if array.dtype not in DTYPES:
         raise TypeError(f"an array of dtype {array.dtype} cannot be shared; use one of {', '.join(map(str, DTYPES))}")
     return wrap(array)
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor that shares the memory of what another library exports by the DLPack protocol.
+
+    Args:
+        ext_tensor: an array or tensor in main memory that has ``__dlpack__``.
+
+    Raises:
+        TypeError: it has no such method, or a dtype that tensors do not have.
+    """
+    if not hasattr(ext_tensor, "__dlpack__"):
+        raise TypeError(f"from_dlpack(): expected an object with __dlpack__, got {type(ext_tensor).__name__}")
+    return from_numpy(np.from_dlpack(ext_tensor))
 
 
 def is_tensor(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """The operations, by family. Each is one declaration; `tinygrad_rp.operation` says what follows from it."""
 
-from tinygrad_rp.ops import create, elementwise, index, linalg, reduce, sample, shape
+from tinygrad_rp.ops import assign, create, elementwise, index, linalg, reduce, sample, shape
+from tinygrad_rp.ops.assign import *
 from tinygrad_rp.ops.create import *
 from tinygrad_rp.ops.elementwise import *
 from tinygrad_rp.ops.index import *
@@ -10,6 +11,7 @@ from tinygrad_rp.ops.sample import *
 from tinygrad_rp.ops.shape import *
 
 __all__: list[str] = []
+__all__ += assign.__all__
 __all__ += create.__all__
 __all__ += elementwise.__all__
 __all__ += index.__all__

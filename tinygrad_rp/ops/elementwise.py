@@ -78,10 +78,10 @@ def _reflected_div(self: Tensor, other: Any) -> Tensor:
     return mul(reciprocal(self), other)
 
 
-public(add)
-public(sub)
+public(add, in_place=True)
+public(sub, in_place=True)
 public(rsub, name="__rsub__")
-public(div, name="__truediv__")
+public(div, name="__truediv__", in_place=True)
 public(_reflected_div, name="__rtruediv__")
 public(lambda self: self, name="__pos__")
 
@@ -168,8 +168,8 @@ def _reflected_pow(self: Tensor, other: Any) -> Tensor:
     return pow(other, self)
 
 
-public(pow, numpy=np.power)
-public(pow, name="__pow__")
+public(pow, numpy=np.power, in_place=True)
+public(pow, name="__pow__", in_place=True)
 public(_reflected_pow, name="__rpow__")
 
 sqrt = elementwise("sqrt", np.sqrt, "√x", x=lambda g, out: g / (2 * out), floating=True, domain=POSITIVE)
@@ -356,7 +356,7 @@ def clamp(input: Tensor, min: float | None = None, max: float | None = None) -> 
 
 
 clip = clamp
-public(clamp, numpy=np.clip)
+public(clamp, numpy=np.clip, in_place=True)
 public(clamp, name="clip")
 public(lambda self, condition, other: where(condition, self, other), name="where")
 

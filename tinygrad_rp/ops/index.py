@@ -86,11 +86,17 @@ put_at: Callable[..., Tensor] = operation(
 )
 
 
+def _read(x: Any, index: Any) -> Any:
+    out = x[index]
+    return out if isinstance(out, np.ndarray) or any(type(p) is np.ndarray for p in index) else x[(*index, ...)]
+
+
 def _reading(name: str, node: str, *examples: Any) -> Any:
     return operation(
         name,
-        lambda x, index: x[index],
+        lambda x, index: _read(x, index),
         "x[index]",
+        view=name != "index",
         signature="input, index",
         inputs=1,
         x=lambda g, x_shape, index: either(put_at, g, index, x_shape),

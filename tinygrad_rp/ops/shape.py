@@ -45,6 +45,7 @@ _reshape = operation(
     node="ViewBackward0",
     method=False,
     examples=[example((3, 4), shape=(2, 6)), example((2, 3), shape=(-1,)), example((0,), shape=(0, 3))],
+    view=True,
 )
 
 
@@ -111,6 +112,7 @@ _squeeze = operation(
     x=lambda g, x_shape: np.reshape(g, x_shape),
     method=False,
     examples=[example((1, 3, 1), dim=None)],
+    view=True,
 )
 _squeeze_dim = operation(
     "squeeze_dim",
@@ -122,6 +124,7 @@ _squeeze_dim = operation(
     title="squeeze",
     method=False,
     examples=[example((1, 3, 1), dim=0), example((1, 3), dim=1)],
+    view=True,
 )
 
 
@@ -142,6 +145,7 @@ unsqueeze = operation(
     x=lambda g, x_shape: np.reshape(g, x_shape),
     numpy=np.expand_dims,
     examples=[example((3, 4), dim=1), example((), dim=0)],
+    view=True,
 )
 
 
@@ -164,6 +168,7 @@ _expand = operation(
     x=SAME,
     method=False,
     examples=[example((3, 1), shape=(2, 3, 4)), example((), shape=(2,)), example((1, 3), shape=(2, -1))],
+    view=True,
 )
 
 
@@ -196,6 +201,7 @@ transpose = operation(
     x=lambda g, dim0, dim1: _swap(g, dim0, dim1),
     examples=[example((2, 3, 4), dim0=0, dim1=-1)],
     numpy=np.swapaxes,
+    view=True,
 )
 
 
@@ -215,6 +221,7 @@ _permute = operation(
     x=lambda g, dims: np.transpose(g, tuple(int(i) for i in np.argsort([d % len(dims) for d in dims]))),
     method=False,
     examples=[example((2, 3, 4), dims=(2, 0, -2))],
+    view=True,
 )
 
 
@@ -230,6 +237,7 @@ _t = operation(
     x=lambda g: np.transpose(g),
     method=False,
     examples=[example((2, 3)), example((3,))],
+    view=True,
 )
 
 

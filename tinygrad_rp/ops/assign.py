@@ -1,0 +1,96 @@
+"""Writing into a tensor: ``zero_``, ``fill_``, ``copy_`` and ``x[index] = value``.
+
+Most in-place methods follow from their operation (``exp_`` from ``exp``); these write a value that is not computed from
+the old one, which therefore gets a gradient of zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rp.in_place import change, refuse_change
+from tinygrad_rp.operation import SAME, example, operation, public
+from tinygrad_rp.tensor import Tensor
+
+__all__: list[str] = []
+
+_zero = operation(
+    "zero",
+    lambda x: np.zeros(x.shape, x.dtype),
+    "0, whatever was there",
+    x=lambda g: np.zeros_like(g),
+    method=False,
+    examples=[example((2, 3)), example((0,))],
+)
+
+_fill = operation(
+    "fill",
+    lambda x, value: np.full(x.shape, value, x.dtype),
+    "one number, whatever was there",
+    signature="input, value",
+    x=lambda g: np.zeros_like(g),
+    method=False,
+    examples=[example((2, 3), value=1.5)],
+)
+_copy = operation(
+    "copy",
+    lambda x, y: _as(y, x),
+    "y, in the shape and the dtype of x",
+    signature="input, src",
+    inputs=2,
+    x=lambda g: np.zeros_like(g),
+    y=SAME,
+    node="CopyBackwards",
+    method=False,
+    examples=[example((2, 3), (3,)), example((2,), ())],
+)
+
+
+def _as(values: Any, place: Any) -> Any:
+    try:
+        return np.array(np.broadcast_to(values, place.shape), place.dtype)
+    except ValueError:
+        raise RuntimeError(
+            f"copy_(): a tensor of shape {list(values.shape)} does not broadcast to the shape {list(place.shape)} of this one"
+        ) from None
+
+
+def zero_(self: Tensor) -> Tensor:
+    """Set all elements of this tensor to 0, and return it."""
+    refuse_change(self, "zero_")
+    return change(self, _zero(self), "zero_")
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Set all elements of this tensor to one number, and return it.
+
+    Args:
+        value: a number, or a tensor without dimensions.
+
+    Raises:
+        RuntimeError: it is a tensor with dimensions.
+    """
+    refuse_change(self, "fill_")
+    if isinstance(value, Tensor):
+        if value._array.ndim:
+            raise RuntimeError(
+                f"fill_(): value must have no dimensions, and has shape {list(value.shape)}; use copy_()"
+            )
+        return change(self, _copy(self, value), "fill_")
+    return change(self, _fill(self, value), "fill_")
+
+
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Copy the elements of ``src``, which broadcasts to the shape of this tensor, into it, and return it.
+
+    Raises:
+        RuntimeError: the shapes do not fit.
+    """
+    refuse_change(self, "copy_")
+    return change(self, _copy(self, src), "copy_")
+
+
+for _function in (zero_, fill_, copy_):
+    public(_function)
