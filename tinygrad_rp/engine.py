@@ -231,9 +231,9 @@ def _without_nan(node: Node, pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any
         if g is not None and np.isnan(getattr(g, "_array", g)).any():
             line = node.notes.line if node.notes is not None else None
             where = (
-                f"The forward operation ran at {line}."
+                f"The forward operation, {node.operation}(), ran at {line}."
                 if line
-                else "The forward operation ran outside anomaly mode, so its line is not known: run it under detect_anomaly()."
+                else f"The forward operation, {node.operation}(), ran outside anomaly mode: run it under detect_anomaly() to know where."
             )
             raise RuntimeError(
                 f"Function '{node.name()}' returned nan values in its {i}th output: the gradient of its input {i}, of shape "
@@ -475,17 +475,16 @@ def changed_error(node: Node, name: str, array: Any, change: Change) -> RuntimeE
     """The error that says which saved tensor was changed, by what, and what to do."""
     owner, frame = owner_of(array), _caller()[0]
     known = [*frame.f_locals.items(), *frame.f_globals.items()]
-    names = dict.fromkeys(
-        variable
-        for variable, value in known
-        if getattr(value, "_array", None) is not None and owner_of(value._array) is owner
-    )
+    tensors = [
+        (variable, held) for variable, value in known if type(held := getattr(value, "_array", None)) is np.ndarray
+    ]
+    names = dict.fromkeys(variable for variable, held in tensors if owner_of(held) is owner)
     called = f" (here called {', '.join(names)})" if names else ""
     where = f", at {change.line}" if change.line else ""
     ran = f" It ran at {node.notes.line}." if node.notes is not None and node.notes.line else ""
     return RuntimeError(
-        f"{node.name()} needs its {name}, a tensor of shape {list(array.shape)}{called}, which was changed in place by "
-        f"{change.by}(){where} after it had been saved: the gradient would be wrong.{ran} Change a clone() instead, or use the "
+        f"{node.name()}, the gradient of {node.operation}(), needs its {name}, a tensor of shape {list(array.shape)}{called}, "
+        f"which was changed in place by {change.by}(){where} after it had been saved: the gradient would be wrong.{ran} Change a clone() instead, or use the "
         f"operation that makes a new tensor, or call backward() before the change."
         + ("" if change.line else " Under autograd.detect_anomaly() this message names the lines.")
     )

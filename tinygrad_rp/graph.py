@@ -180,8 +180,13 @@ class Node:
     value: Any
 
     def name(self) -> str:
-        """The name of the operation, as in PyTorch: ``"MulBackward0"``."""
+        """The name of the node, as in PyTorch: ``"MulBackward0"``."""
         return type(self).__name__
+
+    @property
+    def operation(self) -> str:
+        """The name of the operation that was recorded: ``"mul"``."""
+        return type(self).__name__.partition("Backward")[0]
 
     @property
     def next_functions(self) -> tuple[tuple[Node | None, int], ...]:
@@ -242,6 +247,9 @@ class Node:
     def kept_for(self, edges: Sequence[Any] | None) -> Iterable[tuple[str, Any, Any]]:
         """What the backward rules of these edges (``None``: of all) read: name, array, and the edge of the input that it was."""
         return ()
+
+    def keep_copy(self, array: Any) -> None:
+        """Keep a copy where this array was saved, since the operation is about to write its result there."""
 
     def attend(self, gradient: Any, noted: list[Any]) -> None:
         """Look at the notes of a node that is about to run, and put it, with what arrived, among the noted.

@@ -104,6 +104,9 @@ def change(tensor: Tensor, out: Tensor, name: str) -> Tensor:
         RuntimeError: the shape or the dtype does not fit; the tensor is then as before.
     """
     refuse_result(tensor, out._array, name)
+    node = out._node.node if type(out._node) is Output else out._node
+    if node is not None and node is not tensor._node:
+        node.keep_copy(tensor._array)
     write(tensor, out._array, name)
     if mode.enabled and (tensor._node is not None or out._node is not None):
         move_history(tensor, out)

@@ -142,7 +142,8 @@ class OperationNode(Node):
     public_names: dict[str, str]
     saves: tuple[str, ...]
     read_by: ClassVar[dict[str, tuple[int, ...]]] = {}
-    """For each input and output that may be saved, the inputs whose derivatives read it."""
+    """For each value that may be saved and hold arrays, the inputs whose derivatives read it."""
+    operation = ""
     declared_rules: tuple[tuple[str, ...], dict[str, Rule], dict[str, Stop]]
 
     def run(self, gradient: Any, edges: Sequence[Any] | None) -> Iterable[tuple[Any, Any]]:
@@ -167,10 +168,17 @@ class OperationNode(Node):
     def kept_for(self, edges: Sequence[Any] | None) -> Iterable[tuple[str, Any, Any]]:
         wanted = self.edges if edges is None else edges
         for name, users in self.read_by.items():
-            value = getattr(self, name)
-            if type(value) is ndarray and any(wanted[user] is not None for user in users):
+            if any(wanted[user] is not None for user in users):
+                value = getattr(self, name)
                 place = self.inputs_by_name.get(name)
-                yield self.public_names[name], value, None if place is None else self.edges[place]
+                for array in value if type(value) is tuple else (value,):  # an index holds several
+                    if type(array) is ndarray:
+                        yield self.public_names[name], array, None if place is None else self.edges[place]
+
+    def keep_copy(self, array: Any) -> None:
+        for name in self.saves:
+            if getattr(self, name) is array:
+                setattr(self, name, array.copy())
 
     def as_tensor(self, name: str) -> Any:
         """A saved value as a tensor that knows where it came from, so that the rules can be recorded."""
@@ -543,7 +551,7 @@ def operation(
     node_class = None
     if differentiable:
         node_name = node or "".join(part.capitalize() for part in name.split("_")) + "Backward0"
-        node_class = _make_node(node_name, tensors, derivatives, stops, needed_by, public_of)
+        node_class = _make_node(node_name, title or name, tensors, derivatives, stops, needed_by, public_of)
     text = _function_text(arguments, names, tensors, needed_by, promote, condition, view, differentiable, bool(stops))
     namespace = {
         "__name__": "tinygrad_rp.ops.compiled",
@@ -591,6 +599,7 @@ def operation(
 
 def _make_node(
     name: str,
+    title: str,
     tensors: tuple[str, ...],
     derivatives: dict[str, Rule],
     stops: dict[str, Stop],
@@ -600,12 +609,13 @@ def _make_node(
     """The node class, with slots for what it saves."""
     saves = tuple(needed_by)
     declared = tuple(stops.get(x) for x in tensors)
-    read_by = {s: tuple(map(tensors.index, users)) for s, users in needed_by.items() if s in (*tensors, "out")}
+    read_by = {s: tuple(map(tensors.index, users)) for s, users in needed_by.items() if not s.endswith("_shape")}
     return type(
         name,
         (OperationNode,),
         {
             "__slots__": saves,
+            "operation": title,
             "__module__": "tinygrad_rp.ops",
             "saves": saves,
             "read_by": read_by,
@@ -801,6 +811,7 @@ def variadic(
         __slots__ = ("parameter", "shapes")
         parameter: Any
         shapes: tuple[tuple[int, ...], ...]
+        operation = name
         saves = ("parameter", "shapes")
         public_names = shown_as
 
