@@ -1,13 +1,14 @@
 """The operations, by family. Each is one declaration; `tinygrad_rp.operation` says what follows from it."""
 
-from tinygrad_rp.ops import assign, create, elementwise, index, linalg, reduce, sample, shape
-from tinygrad_rp.ops.assign import *
+from tinygrad_rp.ops import create, elementwise, index, linalg, order, reduce, sample, scan, shape
 from tinygrad_rp.ops.create import *
 from tinygrad_rp.ops.elementwise import *
 from tinygrad_rp.ops.index import *
 from tinygrad_rp.ops.linalg import *
+from tinygrad_rp.ops.order import *
 from tinygrad_rp.ops.reduce import *
 from tinygrad_rp.ops.sample import *
+from tinygrad_rp.ops.scan import *
 from tinygrad_rp.ops.shape import *
 
 __all__: list[str] = []
@@ -16,6 +17,8 @@ __all__ += create.__all__
 __all__ += elementwise.__all__
 __all__ += index.__all__
 __all__ += linalg.__all__
+__all__ += order.__all__
 __all__ += reduce.__all__
 __all__ += sample.__all__
+__all__ += scan.__all__
 __all__ += shape.__all__

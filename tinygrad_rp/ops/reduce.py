@@ -5,14 +5,14 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Sequence
 from operator import index
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import either, example, operation, public
 from tinygrad_rp.ops.elementwise import maximum, minimum
-from tinygrad_rp.ops.index import put_along, take_along
+from tinygrad_rp.ops.index import Found, put_along, take_along
 from tinygrad_rp.tensor import Tensor, as_dtype, get_default_dtype, wrap
 
 __all__ = ["argmax", "argmin", "log_softmax", "logsumexp", "max", "mean", "min", "softmax", "std", "sum", "var"]
@@ -249,13 +249,6 @@ ARGMAX = Stop(
 )
 
 
-class Extreme(NamedTuple):
-    """What ``max`` and ``min`` return for a dimension."""
-
-    values: Tensor
-    indices: Tensor
-
-
 def _ties(x: Any, out: Any) -> Any:
     """Where the extreme is, as a constant; where it is NaN, at the NaNs."""
     if isinstance(x, Tensor):
@@ -319,7 +312,7 @@ def _extreme(name: str, ufunc: np.ufunc, place_of: Callable[..., Any], pairwise:
                 f"{name}(): dimension {dim} of a tensor of shape {list(array.shape)} has no elements"
             ) from None
         values = along(input, indices, dim, keepdim)
-        return Extreme(values, wrap(indices if keepdim or not array.ndim else np.squeeze(indices, dim)))
+        return Found(values, wrap(indices if keepdim or not array.ndim else np.squeeze(indices, dim)))
 
     extreme.__name__ = extreme.__qualname__ = name
     extreme.__doc__ = (
