@@ -233,7 +233,7 @@ def _without_nan(node: Node, pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any
             where = (
                 f"The forward operation, {node.operation}(), ran at {line}."
                 if line
-                else f"The forward operation, {node.operation}(), ran outside anomaly mode: run it under detect_anomaly() to know where."
+                else f"The forward operation, {node.operation}(), ran outside anomaly mode; run it under detect_anomaly(), too."
             )
             raise RuntimeError(
                 f"Function '{node.name()}' returned nan values in its {i}th output: the gradient of its input {i}, of shape "
@@ -484,8 +484,8 @@ def changed_error(node: Node, name: str, array: Any, change: Change) -> RuntimeE
     ran = f" It ran at {node.notes.line}." if node.notes is not None and node.notes.line else ""
     return RuntimeError(
         f"{node.name()}, the gradient of {node.operation}(), needs its {name}, a tensor of shape {list(array.shape)}{called}, "
-        f"which was changed in place by {change.by}(){where} after it had been saved: the gradient would be wrong.{ran} Change a clone() instead, or use the "
-        f"operation that makes a new tensor, or call backward() before the change."
+        f"which was changed in place by {change.by}{where} after it had been saved: the gradient would be wrong.{ran} Change a "
+        "clone() instead, or use the operation that makes a new tensor, or call backward() before the change."
         + ("" if change.line else " Under autograd.detect_anomaly() this message names the lines.")
     )
 

@@ -361,7 +361,7 @@ class AccumulateGrad(Node):
             if held.flags.writeable and (before is held or before._node is None):
                 held += gradient
                 if before is not held:  # somebody has looked at it, and may have computed with it
-                    mark_changed(held, "backward")
+                    mark_changed(held, "backward()")
             else:  # what a recorded pass left there, or what the user put there, is not to be written to
                 self.grad = asarray(held + gradient)
         elif type(before) is not ndarray and before._node is not None:

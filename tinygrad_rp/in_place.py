@@ -78,11 +78,11 @@ def refuse_result(tensor: Tensor, out: Any, name: str) -> None:
     array = tensor._array
     if out.shape != array.shape:
         raise RuntimeError(
-            f"{name}(): the result has shape {list(out.shape)}, and cannot be written into a tensor of shape {list(array.shape)}"
+            f"{name}: the result has shape {list(out.shape)}, and cannot be written into a tensor of shape {list(array.shape)}"
         )
     if category(out.dtype) > category(array.dtype):
         raise RuntimeError(
-            f"{name}(): the result has dtype {out.dtype} and can't be cast to {array.dtype}, the dtype of the tensor"
+            f"{name}: the result has dtype {out.dtype} and can't be cast to {array.dtype}, the dtype of the tensor"
         )
 
 

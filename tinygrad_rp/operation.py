@@ -421,7 +421,7 @@ def changing(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         refuse_change(self, name)
-        return change(self, function(self, *args, **kwargs), name)
+        return change(self, function(self, *args, **kwargs), f"{name}()")
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"``{name.removesuffix('_')}()``, written into this tensor, which is returned."

@@ -1,6 +1,6 @@
 """The operations, by family. Each is one declaration; `tinygrad_rp.operation` says what follows from it."""
 
-from tinygrad_rp.ops import create, elementwise, index, linalg, order, reduce, sample, scan, shape
+from tinygrad_rp.ops import assign, create, elementwise, index, linalg, order, reduce, sample, scan, shape
 from tinygrad_rp.ops.create import *
 from tinygrad_rp.ops.elementwise import *
 from tinygrad_rp.ops.index import *

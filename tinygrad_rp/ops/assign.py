@@ -12,7 +12,8 @@ import numpy as np
 
 from tinygrad_rp.in_place import change, refuse_change
 from tinygrad_rp.operation import SAME, example, operation, public
-from tinygrad_rp.tensor import Tensor
+from tinygrad_rp.ops.index import explained, index_put, steps, view_at
+from tinygrad_rp.tensor import Tensor, as_tensor, wrap
 
 __all__: list[str] = []
 
@@ -60,7 +61,7 @@ def _as(values: Any, place: Any) -> Any:
 def zero_(self: Tensor) -> Tensor:
     """Set all elements of this tensor to 0, and return it."""
     refuse_change(self, "zero_")
-    return change(self, _zero(self), "zero_")
+    return change(self, _zero(self), "zero_()")
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
@@ -78,8 +79,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
             raise RuntimeError(
                 f"fill_(): value must have no dimensions, and has shape {list(value.shape)}; use copy_()"
             )
-        return change(self, _copy(self, value), "fill_")
-    return change(self, _fill(self, value), "fill_")
+        return change(self, _copy(self, value), "fill_()")
+    return change(self, _fill(self, value), "fill_()")
 
 
 def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
@@ -89,8 +90,49 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         RuntimeError: the shapes do not fit.
     """
     refuse_change(self, "copy_")
-    return change(self, _copy(self, src), "copy_")
+    return change(self, _copy(self, src), "copy_()")
 
 
-for _function in (zero_, fill_, copy_):
+def _source(value: Any, dtype: Any) -> Tensor:
+    """What is to be assigned, as a tensor; numbers take the dtype of the place."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, bool | int | float | np.generic):
+        return wrap(np.asarray(value).astype(dtype))
+    if isinstance(value, np.ndarray):
+        return as_tensor(value)
+    raise TypeError(f"x[index] = value: value must be a tensor, an array or a number, not {type(value).__name__}")
+
+
+def __setitem__(self: Tensor, index: Any, value: Any) -> None:
+    """Write ``value``, which broadcasts, into the part of this tensor that ``index`` names.
+
+    Raises:
+        IndexError: it is no index of this tensor, or out of range.
+        RuntimeError: the shapes do not fit; with index tensors, the dtypes differ; or the tensor must not be changed.
+        TypeError: ``value`` is neither a tensor nor a number.
+    """
+    name = "x[index] = value"
+    refuse_change(self, name)
+    source = _source(value, self._array.dtype)
+    shape = self._array.shape
+    basic, rest = steps(index, shape)
+    try:
+        place = self if basic is None else view_at(self, basic)
+        target = place._array if rest is None else place._array[rest]
+    except IndexError:
+        raise explained(index, shape) from None
+    while source._array.ndim > target.ndim and source._array.shape[0] == 1:
+        source = view_at(source, (0, ...))
+    try:
+        np.broadcast_to(source._array, target.shape)
+    except ValueError:
+        raise RuntimeError(
+            f"{name}: a value of shape {list(source.shape)} does not broadcast to the shape {list(target.shape)} of the part "
+            "that the index names"
+        ) from None
+    change(place, _copy(place, source) if rest is None else index_put(place, rest, source), name)
+
+
+for _function in (zero_, fill_, copy_, __setitem__):
     public(_function)

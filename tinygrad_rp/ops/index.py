@@ -648,9 +648,8 @@ def reading(name: str, node: str, *examples: Any, view: bool = True, title: str 
     """Declare a way of reading a part of a tensor, which differs from others in the name of its node."""
     return operation(
         name,
-        lambda x, index: _read(x, index),
+        lambda x, index: x[index],
         "x[index]",
-        view=name != "index",
         signature="input, index",
         inputs=1,
         x=lambda g, x_shape, index: either(put_at, g, index, x_shape),
@@ -763,7 +762,7 @@ def steps(index: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     return None if plain else (*basic, ...), tuple(rest)
 
 
-def _explained(index: Any, shape: tuple[int, ...]) -> IndexError:
+def explained(index: Any, shape: tuple[int, ...]) -> IndexError:
     """What is wrong with an index that NumPy refuses."""
     parts = tuple(_part(p) for p in index) if isinstance(index, tuple) else (_part(index),)
     used = _used(parts)
@@ -807,13 +806,13 @@ def _part_of(self: Tensor, index: Any) -> Tensor:
     shape = self._array.shape
     basic, rest = steps(index, shape)
     try:
-        result = self if basic is None else _view_of(self, basic)
+        result = self if basic is None else view_at(self, basic)
         return result if rest is None else _index(result, _own(result, rest))
     except IndexError:
-        raise _explained(index, shape) from None
+        raise explained(index, shape) from None
 
 
-def _view_of(self: Tensor, basic: tuple[Any, ...]) -> Tensor:
+def view_at(self: Tensor, basic: tuple[Any, ...]) -> Tensor:
     if any(isinstance(p, int) for p in basic):
         return _select(self, basic)
     if basic == (...,):
@@ -913,7 +912,7 @@ def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
     try:
         target = _at(np.broadcast_to(False, shape), basic, rest).shape
     except IndexError:
-        raise _explained(index, shape) from None
+        raise explained(index, shape) from None
     try:
         np.broadcast_to(values._array, target)
     except ValueError:

@@ -236,7 +236,6 @@ unsqueeze = operation(
     numpy=np.expand_dims,
     view=True,
     examples=[example((3, 4), dim=1), example((), dim=0)],
-    view=True,
 )
 
 
@@ -263,7 +262,6 @@ _expand = operation(
     method=False,
     view=True,
     examples=[example((3, 1), shape=(2, 3, 4)), example((), shape=(2,)), example((1, 3), shape=(2, -1))],
-    view=True,
 )
 
 
@@ -345,7 +343,6 @@ transpose = operation(
     view=True,
     examples=[example((2, 3, 4), dim0=0, dim1=-1), example((), dim0=0, dim1=-1)],
     numpy=np.swapaxes,
-    view=True,
 )
 swapaxes = swapdims = transpose
 
@@ -425,7 +422,6 @@ _t = operation(
     method=False,
     view=True,
     examples=[example((2, 3)), example((3,))],
-    view=True,
 )
 
 
