@@ -284,7 +284,7 @@ class Function:
                     f"{cls.__name__}.forward() marked a tensor as dirty that is not both an argument and returned: what is "
                     "changed in place must be handed on, so that later operations see its new history"
                 )
-            refuse_change(t, f"{cls.__name__}.apply")
+            refuse_change(t, f"{cls.__name__}.apply()")
         origins = [out._origin if isinstance(out, Tensor) and out._node is None else None for out in outputs]
         if not mode.enabled or not any(ctx.needs_input_grad):
             fresh = [

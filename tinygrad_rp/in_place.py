@@ -50,23 +50,21 @@ def refuse_change(tensor: Tensor, name: str) -> None:
         if type(changed._node) is AccumulateGrad:
             what = "a leaf that requires grad" if root is None else "a view of a leaf that requires grad"
             raise RuntimeError(
-                f"{name}(): {what} was to be changed in place, which would cut it off from its gradient. Change parameters under "
+                f"{name}: {what} was to be changed in place, which would cut it off from its gradient. Change parameters under "
                 "no_grad(), or compute a new tensor"
             )
         if root is not None and root._node is not None and tensor._node is None:
             raise RuntimeError(
-                f"{name}(): this view was made under no_grad(), so its history does not lead to the tensor that it is a view of. "
+                f"{name}: this view was made under no_grad(), so its history does not lead to the tensor that it is a view of. "
                 "Make the view where operations are recorded, or change it under no_grad()"
             )
-    if any(stride == 0 and length > 1 for stride, length in zip(array.strides, array.shape, strict=True)):
+    if array.size > 1 and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
         raise RuntimeError(
-            f"{name}(): several elements of this tensor of shape {list(array.shape)} lie in one place in memory (it was "
+            f"{name}: several elements of this tensor of shape {list(array.shape)} lie in one place in memory (it was "
             "expanded): clone() it before you change it in place"
         )
     if not array.flags.writeable:
-        raise RuntimeError(
-            f"{name}(): the tensor shares memory with a read-only array: clone() it before you change it"
-        )
+        raise RuntimeError(f"{name}: the tensor shares memory with a read-only array: clone() it before you change it")
 
 
 def refuse_result(tensor: Tensor, out: Any, name: str) -> None:
@@ -104,6 +102,10 @@ def change(tensor: Tensor, out: Tensor, name: str) -> Tensor:
         RuntimeError: the shape or the dtype does not fit; the tensor is then as before.
     """
     refuse_result(tensor, out._array, name)
+    if mode.enabled and tensor._node is not None and out._node is None:
+        raise RuntimeError(
+            f"{name}: the result carries no gradient, but the tensor requires grad: make a new tensor, or detach() this one before"
+        )
     node = out._node.node if type(out._node) is Output else out._node
     if node is not None and node is not tensor._node:
         node.keep_copy(tensor._array)
@@ -241,7 +243,7 @@ def read(g: Any, region: Region) -> Any:
     """The elements of ``g``, which has the shape of the base, that the view covers."""
     if isinstance(g, Tensor):
         return _recorded(AsStridedBackward0, read(g._array, region), g, region)
-    return np.asarray(g).reshape(-1)[region.positions()]
+    return np.asarray(np.reshape(g, (-1,))[region.positions()])
 
 
 def put(g: Any, region: Region) -> Any:

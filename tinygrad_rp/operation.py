@@ -45,6 +45,7 @@ import functools
 import itertools
 import linecache
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -111,6 +112,10 @@ class Operation:
     """What was declared of an operation, and what was made of it."""
 
     name: str
+    title: str
+    """The public function that it stands behind."""
+    family: str
+    """The file of `tinygrad_rp.ops` that declares it."""
     formula: str
     forward: Rule
     derivatives: dict[str, Rule]
@@ -418,10 +423,11 @@ def public(
 
 def changing(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The method that runs an operation on a tensor and writes the result into it."""
+    called = f"{name}()"
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        refuse_change(self, name)
-        return change(self, function(self, *args, **kwargs), f"{name}()")
+        refuse_change(self, called)
+        return change(self, function(self, *args, **kwargs), called)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"``{name.removesuffix('_')}()``, written into this tensor, which is returned."
@@ -567,6 +573,8 @@ def operation(
     function.__doc__ = formula
     OPERATIONS[name] = Operation(
         name=name,
+        title=title or name,
+        family=_declaring_file(),
         formula=formula,
         forward=forward,
         derivatives=derivatives,
@@ -583,7 +591,7 @@ def operation(
     )
     if method:
         setattr(Tensor, name, function)
-        if promote and differentiable:
+        if promote:
             setattr(Tensor, f"{name}_", changing(f"{name}_", function))
     if operator:
         setattr(Tensor, f"__{operator}__", function)
@@ -595,6 +603,14 @@ def operation(
     for numpy_function in numpy if isinstance(numpy, tuple) else (numpy,):
         Tensor._numpy_functions[numpy_function] = function
     return function
+
+
+def _declaring_file() -> str:
+    """The name of the file whose declaration is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals["__name__"] == __name__:
+        frame = frame.f_back
+    return frame.f_globals["__name__"].rpartition(".")[2]
 
 
 def _make_node(
@@ -859,20 +875,22 @@ def variadic(
     function.__name__ = function.__qualname__ = name
     function.__doc__ = formula
     OPERATIONS[name] = Operation(
-        name,
-        formula,
-        forward,
-        {},
-        (argument,),
-        signature,
-        {},
-        (REAL,),
-        "",
-        tuple(examples),
-        False,
-        VariadicNode,
-        function,
-        "",
+        name=name,
+        title=name,
+        family=_declaring_file(),
+        formula=formula,
+        forward=forward,
+        derivatives={argument: derivative},
+        inputs=(argument,),
+        signature=signature,
+        stops={},
+        domain=(REAL,),
+        kinks="",
+        examples=tuple(examples),
+        broadcasts=False,
+        node=VariadicNode,
+        function=function,
+        source="",
     )
     Tensor._numpy_functions[numpy] = function
     return function

@@ -60,7 +60,7 @@ def _as(values: Any, place: Any) -> Any:
 
 def zero_(self: Tensor) -> Tensor:
     """Set all elements of this tensor to 0, and return it."""
-    refuse_change(self, "zero_")
+    refuse_change(self, "zero_()")
     return change(self, _zero(self), "zero_()")
 
 
@@ -73,7 +73,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     Raises:
         RuntimeError: it is a tensor with dimensions.
     """
-    refuse_change(self, "fill_")
+    refuse_change(self, "fill_()")
     if isinstance(value, Tensor):
         if value._array.ndim:
             raise RuntimeError(
@@ -89,7 +89,7 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     Raises:
         RuntimeError: the shapes do not fit.
     """
-    refuse_change(self, "copy_")
+    refuse_change(self, "copy_()")
     return change(self, _copy(self, src), "copy_()")
 
 

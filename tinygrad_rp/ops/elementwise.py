@@ -180,7 +180,7 @@ def square(input: Tensor) -> Tensor:
     return pow(input, 2)
 
 
-public(square, numpy=np.square)
+public(square, numpy=np.square, in_place=True)
 # x, wired to y as well by an edge that carries zeros: so that flat functions of y can be differentiated again, to 0
 _wired = operation(
     "wired", lambda x, y: x, "x", signature="input, other", inputs=2, x=SAME, y=lambda g: np.zeros_like(g), method=False,
