@@ -1,6 +1,7 @@
 """The operations, by family. Each is one declaration; `tinygrad_rp.operation` says what follows from it."""
 
-from tinygrad_rp.ops import assign, create, elementwise, index, linalg, order, reduce, sample, scan, shape
+from tinygrad_rp.ops import assign, create, elementwise, index, linalg, order, reduce, sample, scan, shape, special
+from tinygrad_rp.ops.assign import *
 from tinygrad_rp.ops.create import *
 from tinygrad_rp.ops.elementwise import *
 from tinygrad_rp.ops.index import *
@@ -10,6 +11,7 @@ from tinygrad_rp.ops.reduce import *
 from tinygrad_rp.ops.sample import *
 from tinygrad_rp.ops.scan import *
 from tinygrad_rp.ops.shape import *
+from tinygrad_rp.ops.special import *
 
 __all__: list[str] = []
 __all__ += assign.__all__
@@ -22,3 +24,4 @@ __all__ += reduce.__all__
 __all__ += sample.__all__
 __all__ += scan.__all__
 __all__ += shape.__all__
+__all__ += special.__all__

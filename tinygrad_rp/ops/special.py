@@ -1,0 +1,359 @@
+"""Special functions: the error function and its inverse, and the gamma function's logarithm with its derivatives.
+
+All are computed in float64 and rounded to the dtype of the input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_rp.operation import POSITIVE, either, elementwise, public
+from tinygrad_rp.tensor import Tensor
+
+__all__ = ["digamma", "erf", "erfc", "erfinv", "lgamma", "polygamma"]
+
+Array = ndarray[Any, Any]
+
+# The coefficients below are listed from the highest power down, as Horner's rule takes them.
+
+
+def _horner(x: Any, *coefficients: float) -> Any:
+    value = np.full_like(x, coefficients[0])
+    for c in coefficients[1:]:
+        value *= x
+        value += c
+    return value
+
+
+def _in_double(formula: Callable[..., Array]) -> Callable[..., Any]:
+    """A formula of float64 vectors, as one of arrays of any shape and dtype."""
+
+    def compute(x: Any, *parameters: Any) -> Any:
+        with np.errstate(all="ignore"):
+            out = formula(np.array(x, np.float64).reshape(-1), *parameters).reshape(x.shape)
+            return out.astype(x.dtype) if x.dtype.kind == "f" else out
+
+    return compute
+
+
+# -------------------------------------------------------------------------------------------------- the error function
+
+# W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969), 631-637: erf(x)/x in x² for
+# |x| ≤ 0.46875, eˣ²·erfc(x) in x up to 4, and in 1/x² beyond.
+_ERF = (
+    (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3),
+    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
+)  # fmt: skip
+_ERFC = (
+    (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1, 2.98635138197400131e2,
+     8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3),
+    (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
+     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3),
+)  # fmt: skip
+_ERFC_FAR = (
+    (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
+     1.60837851487422766e-2, 6.58749161529837803e-4),
+    (1.0, 2.56852019228982242e0, 1.87295284992346725e0, 5.27905102951428412e-1, 6.05183413124413191e-2,
+     2.33520497626869185e-3),
+)  # fmt: skip
+_SMALL_ERF = 0.46875
+
+
+def _ratio(x: Any, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Any:
+    above, below = coefficients
+    return _horner(x, *above) / _horner(x, *below)
+
+
+def _erf_near(x: Array) -> Array:
+    return x * _ratio(x * x, _ERF)
+
+
+def _erfc_positive(x: Array) -> Array:
+    """erfc of x ≥ 0.46875."""
+    scaled = np.empty_like(x)
+    far = x > 4.0
+    scaled[~far] = _ratio(x[~far], _ERFC)
+    t = 1.0 / (x[far] * x[far])
+    scaled[far] = (1.0 / math.sqrt(math.pi) - t * _ratio(t, _ERFC_FAR)) / x[far]
+    # x² rounded would cost digits in the exponent: the part of x with few bits is squared exactly. Its exponential is taken
+    # in two halves, so that only the last product can fall among the denormals.
+    short = np.floor(x * 16.0) / 16.0
+    half = np.exp(-0.5 * short * short)
+    out: Array = half * (half * np.exp(-(x - short) * (x + short)) * scaled)
+    out[x > 30.0] = 0.0
+    return out
+
+
+@_in_double
+def _erf(x: Array) -> Array:
+    out = np.array(x)
+    size = np.abs(x)
+    near, far = size <= _SMALL_ERF, size > _SMALL_ERF
+    out[near] = _erf_near(x[near])
+    out[far] = np.copysign(1.0 - _erfc_positive(size[far]), x[far])
+    return out
+
+
+@_in_double
+def _erfc(x: Array) -> Array:
+    out = np.array(x)
+    near, right, left = np.abs(x) <= _SMALL_ERF, x > _SMALL_ERF, x < -_SMALL_ERF
+    out[near] = 1.0 - _erf_near(x[near])
+    out[right] = _erfc_positive(x[right])
+    out[left] = 2.0 - _erfc_positive(-x[left])
+    return out
+
+
+# M. J. Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Appl. Statist. 37 (1988), 477-484, the
+# routine of 16 digits. The quantile of p is √2·erfinv(2p − 1).
+_QUANTILE_CENTRE = (
+    (2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4, 4.5921953931549871457e4,
+     1.3731693765509461125e4, 1.9715909503065514427e3, 1.3314166789178437745e2, 3.3871328727963666080e0),
+    (5.2264952788528545610e3, 2.8729085735721942674e4, 3.9307895800092710610e4, 2.1213794301586595867e4,
+     5.3941960214247511077e3, 6.8718700749205790830e2, 4.2313330701600911252e1, 1.0),
+)  # fmt: skip
+_QUANTILE_TAIL = (
+    (7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1, 1.27045825245236838258e0,
+     3.64784832476320460504e0, 5.76949722146069140550e0, 4.63033784615654529590e0, 1.42343711074968357734e0),
+    (1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2, 1.48103976427480074590e-1,
+     6.89767334985100004550e-1, 1.67638483018380384940e0, 2.05319162663775882187e0, 1.0),
+)  # fmt: skip
+_QUANTILE_FAR = (
+    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 1.24266094738807843860e-3, 2.65321895265761230930e-2,
+     2.96560571828504891230e-1, 1.78482653991729133580e0, 5.46378491116411436990e0, 6.65790464350110377720e0),
+    (2.04426310338993978564e-15, 1.42151175831644588870e-7, 1.84631831751005468180e-5, 7.86869131145613259100e-4,
+     1.48753612908506148525e-2, 1.36929880922735805310e-1, 5.99832206555887937690e-1, 1.0),
+)  # fmt: skip
+
+
+@_in_double
+def _erfinv(x: Array) -> Array:
+    out = np.full_like(x, np.nan)
+    size = np.abs(x)
+    centre = size <= 0.85
+    near = x[centre]
+    out[centre] = near * _ratio(0.180625 - 0.25 * near * near, _QUANTILE_CENTRE) * math.sqrt(0.125)
+    outer = (size > 0.85) & (size < 1.0)
+    depth = np.sqrt(-np.log(0.5 * (1.0 - size[outer])))  # 1 − |x| is exact
+    quantile = np.where(depth <= 5.0, _ratio(depth - 1.6, _QUANTILE_TAIL), _ratio(depth - 5.0, _QUANTILE_FAR))
+    out[outer] = np.copysign(quantile * math.sqrt(0.5), x[outer])
+    ends = size == 1.0
+    out[ends] = np.copysign(np.inf, x[ends])
+    return out
+
+
+_DENSITY = 2.0 / math.sqrt(math.pi)
+
+erf = elementwise(
+    "erf",
+    _erf,
+    "2/√π · ∫₀ˣ e^(−t²) dt",
+    signature="input",
+    floating=True,
+    x=lambda g, x: g * (_DENSITY * np.exp(-(x * x))),
+)
+erfc = elementwise(
+    "erfc", _erfc, "1 − erf x", signature="input", floating=True, x=lambda g, x: g * (-_DENSITY * np.exp(-(x * x)))
+)
+erfinv = elementwise(
+    "erfinv",
+    _erfinv,
+    "the y of which erf y = x",
+    signature="input",
+    floating=True,
+    x=lambda g, out: g * (np.exp(out * out) / _DENSITY),
+    domain=(-1.0, 1.0),
+)
+
+# -------------------------------------------------------------------------------------------------- the gamma function
+
+# B₂ⱼ, the Bernoulli numbers (Abramowitz and Stegun, table 23.2)
+_BERNOULLI = (
+    1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330,
+)  # fmt: skip
+
+
+def _hurwitz(s: float, q: Array) -> Array:
+    """The zeta function of Hurwitz, Σ (q + k)⁻ˢ over k ≥ 0, for s > 1 and q > 0.
+
+    The sum up to where q + k is large, and from there the formula of Euler and Maclaurin (F. Johansson, "Rigorous
+    high-precision computation of the Hurwitz zeta function and its derivatives", Numer. Algorithms 69 (2015), equation 5).
+    """
+    large = 10 + math.ceil(s)
+    steps = np.ceil(np.clip(large - q, 0, large))
+    a = q + steps
+    term = a**-s
+    total = a ** (1 - s) / (s - 1) + 0.5 * term
+    factor = np.ones_like(a)  # s (s + 1) … (s + 2j − 2) / ((2j)! a^(2j−1))
+    for j, b in enumerate(_BERNOULLI, 1):
+        factor = factor * (s / a / 2 if j == 1 else (s + 2 * j - 3) * (s + 2 * j - 2) / ((2 * j - 1) * 2 * j) / a / a)
+        total = total + b * factor * term
+    for k in range(large - 1, -1, -1):  # the smallest first
+        total = total + np.where(k < steps, (q + k) ** -s, 0.0)
+    return np.where(np.isinf(q), 0.0, total)
+
+
+# ζ(k) − 1 for k = 2, 3, …: the coefficients of log Γ(2 + z) = (1 − γ) z + Σ (ζ(k) − 1) (−z)ᵏ / k (Abramowitz and Stegun, 6.1.33)
+_ZETA = [_hurwitz(float(k), np.array(2.0)).item() for k in range(2, 32)]
+_LOG_GAMMA = (*(zeta * (-1) ** k / k for k, zeta in reversed(list(enumerate(_ZETA, 2)))), 1.0 - np.euler_gamma, 0.0)
+_DIGAMMA = tuple(c * k for c, k in zip(_LOG_GAMMA, range(len(_LOG_GAMMA) - 1, 0, -1), strict=False))
+# of Stirling's series, in 1/x² (Abramowitz and Stegun, 6.1.41), and of its derivative (6.3.18)
+_STIRLING = tuple(b / (2 * j * (2 * j - 1)) for j, b in reversed(list(enumerate(_BERNOULLI, 1))))
+_STIRLING_SLOPE = (*(b / (2 * j) for j, b in reversed(list(enumerate(_BERNOULLI, 1)))), 0.0)
+
+
+def _whole(x: Array) -> Any:
+    return x == np.floor(x)
+
+
+def _lgamma_positive(x: Array) -> Array:
+    """log Γ of x ≥ 0.5."""
+    out = np.empty_like(x)
+    far = x >= 10.0
+    a = x[far]
+    out[far] = (
+        (a - 0.5) * (np.log(a) - 1.0) + (0.5 * math.log(2.0 * math.pi) - 0.5) + _horner(1 / a / a, *_STIRLING) / a
+    )
+    near = x[~far]
+    steps = np.maximum(np.rint(near) - 2.0, -1.0)  # Γ(x) = (x − 1) (x − 2) … (x − steps) Γ(x − steps)
+    product = np.ones_like(near)
+    for k in range(1, 9):
+        product *= np.where(k <= steps, near - k, 1.0)
+    z = near - (2.0 + steps)
+    logs = np.where(steps < 0, -np.log1p(z), np.log(product))
+    out[~far] = _horner(z, *_LOG_GAMMA) + logs
+    return out
+
+
+@_in_double
+def _lgamma(x: Array) -> Array:
+    out = np.array(x)
+    right, small = x >= 0.5, np.abs(x) < 0.5
+    out[right] = _lgamma_positive(x[right])
+    near = x[small]
+    out[small] = _horner(near, *_LOG_GAMMA) - np.log1p(near) - np.log(np.abs(near))
+    left = x <= -0.5
+    a = x[left]
+    # Γ(x) Γ(−x) = −π / (x sin πx) (Abramowitz and Stegun, 6.1.17)
+    sine = np.abs(np.sin(math.pi * (a - np.rint(a))))
+    out[left] = math.log(math.pi) - np.log(sine) - np.log(-a) - _lgamma_positive(-a)
+    out[(left & _whole(x)) | np.isinf(x)] = np.inf
+    return out
+
+
+def _digamma_positive(x: Array) -> Array:
+    """ψ of x ≥ 0.5: its series about 2, or about infinity, after ψ(x) = ψ(x + 1) − 1/x (6.3.5)."""
+    out = np.empty_like(x)
+    far = x >= 2.5
+    a = x[far]
+    steps = np.ceil(np.clip(10.0 - a, 0.0, 10.0))
+    large = a + steps
+    total = np.log(large) - 0.5 / large - _horner(1 / large / large, *_STIRLING_SLOPE)
+    for k in range(7, -1, -1):
+        total -= np.where(k < steps, 1.0 / (a + k), 0.0)
+    out[far] = total
+    near = x[~far]
+    below = near < 1.5
+    out[~far] = _horner(near - np.where(below, 1.0, 2.0), *_DIGAMMA) - np.where(below, 1.0 / near, 0.0)
+    return out
+
+
+@_in_double
+def _digamma(x: Array) -> Array:
+    out = np.array(x)
+    right = x >= 0.5
+    out[right] = _digamma_positive(x[right])
+    left = x < 0.5
+    a = x[left]
+    # ψ(x) = ψ(1 − x) − π cot πx (6.3.7)
+    out[left] = _digamma_positive(1.0 - a) - math.pi / np.tan(math.pi * (a - np.rint(a)))
+    out[left & _whole(x)] = np.nan
+    zero = x == 0.0
+    out[zero] = np.copysign(np.inf, -x[zero])
+    return out
+
+
+@_in_double
+def _polygamma(x: Array, n: int) -> Array:
+    """ψ⁽ⁿ⁾ for n ≥ 1: (−1)ⁿ⁺¹ n! ζ(n + 1, x) (Abramowitz and Stegun, 6.4.10)."""
+    s = float(n + 1)
+    sign = -1.0 if n % 2 == 0 else 1.0
+    zeta = np.array(x)
+    right = x > 0.0
+    zeta[right] = _hurwitz(s, x[right])
+    left = x < 0.0
+    a = x[left]
+    # Σ (a + k)⁻ˢ over k ≥ 0 is the sum over all integers k, in which a counts but for its whole part, less that over k < 0
+    r = a - np.rint(a)
+    zeta[left] = r**-s + _hurwitz(s, 1.0 + r) + sign * (_hurwitz(s, 1.0 - r) - _hurwitz(s, 1.0 - a))
+    zeta[(x <= 0.0) & _whole(x)] = np.inf
+    if n > 1:
+        zeta[x == np.inf] = np.nan  # as PyTorch has it
+    elif n == 1:
+        zeta[x == -np.inf] = np.nan
+    factorial = float(math.factorial(n)) if n <= 170 else np.inf
+    return sign * factorial * zeta
+
+
+lgamma: Callable[..., Tensor] = elementwise(
+    "lgamma",
+    _lgamma,
+    "log |Γ(x)|",
+    signature="input",
+    floating=True,
+    x=lambda g, x: g * either(digamma, x),
+    domain=POSITIVE,
+    kinks="x = 0, −1, −2, …, where it is ∞",
+)
+digamma: Callable[..., Tensor] = elementwise(
+    "digamma",
+    _digamma,
+    "ψ(x), the derivative of log |Γ(x)|",
+    signature="input",
+    floating=True,
+    x=lambda g, x: g * either(_derivative_of_digamma, x, 1),
+    domain=POSITIVE,
+    kinks="x = 0, −1, −2, …, which are poles",
+)
+_derivative_of_digamma: Callable[..., Tensor] = elementwise(
+    "polygamma",
+    lambda x, n: _polygamma(x, n) if n else _digamma(x),
+    "ψ⁽ⁿ⁾(x), the n-th derivative of ψ(x)",
+    signature="input, n=1",
+    floating=True,
+    x=lambda g, x, n: g * either(_derivative_of_digamma, x, n + 1),
+    method=False,
+    domain=POSITIVE,
+    kinks="x = 0, −1, −2, …, which are poles",
+)
+
+
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The derivative of order ``n`` of `digamma`, element by element.
+
+    Args:
+        n: a whole number; 0 for `digamma` itself.
+        input: of any shape.
+
+    Raises:
+        RuntimeError: ``n`` is negative.
+        TypeError: ``n`` is no integer.
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer):
+        raise TypeError(f"polygamma(): n must be an integer, not {type(n).__name__}; the tensor is the second argument")
+    order = int(n)
+    if order < 0:
+        raise RuntimeError(f"polygamma(): n must not be negative, and is {order}")
+    return _derivative_of_digamma(input, order)
+
+
+def _polygamma_of(self: Tensor, n: int) -> Tensor:
+    return polygamma(n, self)
+
+
+public(_polygamma_of, name="polygamma", in_place=True)
