@@ -25,6 +25,7 @@ ALLOWED = {
     "hooks": {"tensor", "engine", "graph"},
     "function": {"in_place", "tensor", "engine", "graph"},
     "ops": {"operation", "in_place", "tensor", "graph", "random"},
+    "linalg": {"ops"},
     "distributions": {"ops", "tensor", "engine", "graph"},
     "nn": {"ops", "tensor"},
     "gradcheck": {"tensor", "engine"},

@@ -9,7 +9,7 @@ import warnings as _warnings
 # lines are left out; the user's NumPy code warns as ever.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_rp\.")
 
-from tinygrad_rp import autograd, distributions, nn, ops
+from tinygrad_rp import autograd, distributions, linalg, nn, ops
 from tinygrad_rp.engine import (
     StoppedGradientWarning,
     enable_grad,
@@ -64,6 +64,7 @@ __all__ = [
     "int64",
     "is_grad_enabled",
     "is_tensor",
+    "linalg",
     "manual_seed",
     "nn",
     "no_grad",
