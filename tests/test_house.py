@@ -27,7 +27,7 @@ ALLOWED = {
     "ops": {"operation", "in_place", "tensor", "graph", "random"},
     "linalg": {"ops"},
     "distributions": {"ops", "tensor", "engine", "graph"},
-    "nn": {"ops", "tensor"},
+    "nn": {"operation", "ops", "tensor"},
     "gradcheck": {"tensor", "engine"},
     "autograd": {"engine", "function", "gradcheck", "hooks", "ops", "tensor"},
 }

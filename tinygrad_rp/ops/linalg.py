@@ -711,6 +711,8 @@ def _factored(x: Any, upper: bool) -> Any:
     _need_square("cholesky", x)
     try:
         factor = np.linalg.cholesky(_mT(x) if upper else x)  # of which it reads the lower triangle
+        if np.isnan(np.diagonal(factor, axis1=-2, axis2=-1)).any():  # LAPACK may let NaN pass
+            raise np.linalg.LinAlgError
     except np.linalg.LinAlgError:
         raise LinAlgError(
             "linalg.cholesky(): the matrix is not positive definite (all its eigenvalues must be positive); "
@@ -850,7 +852,13 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
         RuntimeError: the shapes do not fit, or the dtypes differ.
     """
     _need_tensors("linalg.solve", A=A, B=B)
-    return _solve(A, B, left, B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1]))
+    vector = B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
+    if vector and not left:
+        raise RuntimeError(
+            f"linalg.solve(): with left=False B must hold matrices, and its shape {list(B.shape)} is taken as that of vectors; "
+            "give it a dimension of rows, B.unsqueeze(-2)"
+        )
+    return _solve(A, B, left, vector)
 
 
 # -------------------------------------------------------------------------------------------------------- determinants
@@ -967,7 +975,8 @@ class SLogDet(NamedTuple):
 
 def _parts(x: Any, part: int) -> Any:
     _need_square("slogdet", x)
-    return np.asarray(np.linalg.slogdet(x)[part])
+    sign, logabsdet = np.linalg.slogdet(x)
+    return np.asarray(logabsdet if part else np.where(np.isnan(logabsdet), 0, sign).astype(x.dtype))
 
 
 _sign_of_det = operation(
@@ -1010,7 +1019,7 @@ def slogdet(A: Tensor) -> SLogDet:
 def logdet(input: Tensor) -> Tensor:
     """The logarithm of the determinant, NaN where that is negative. Arguments and errors as for `slogdet`."""
     sign, logabsdet = slogdet(input)
-    return where(wrap(sign._array == -1), math.nan, logabsdet)
+    return where(wrap(np.asarray(sign._array == -1)), math.nan, logabsdet)
 
 
 def matrix_power(input: Tensor, n: int) -> Tensor:
