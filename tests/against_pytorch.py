@@ -172,3 +172,21 @@ def zeros_for_none(module, gradients, leaves):
         module.zeros_like(leaf).detach() if g is None else g
         for g, leaf in zip(gradients, [leaf for leaf in leaves if leaf.requires_grad], strict=True)
     ]
+
+
+# ---------------------------------------------------------------- exceptions
+
+KINDS = (IndexError, TypeError, ValueError, RuntimeError)
+
+
+def kind(error):
+    """The class of Python's own that an exception of PyTorch's stands under."""
+    return next((k for k in KINDS if isinstance(error, k)), type(error))
+
+
+def attempt(function, *arguments):
+    """What a function returns, or the exception that it raises."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return error

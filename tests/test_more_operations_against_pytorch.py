@@ -620,9 +620,9 @@ cases(
     "m.gather(x, 0, m.tensor([0, 0]))",
     "m.index_select(x, 0, m.tensor([0]))",
     "x.scatter(0, m.tensor(0), 2.0)",
-    "x[()]",
+    "x[()] * 2",
     "x[None]",
-    "x[...]",
+    "x[...] * 2",
     "x[x > -9]",
     "x[None, ..., None]",
     x=real(),
@@ -963,7 +963,8 @@ def test_the_node_of_one_operation_bears_pytorchs_name_and_has_its_inputs(name):
     for a, b in zip(mine, theirs, strict=True):
         if requires_grad(b) and (b.grad_fn is None or single_node(b.grad_fn)):
             assert name_of(a.grad_fn) == name_of(b.grad_fn)
-            assert names_below(a.grad_fn) == names_below(b.grad_fn)
+            if "dtype=" not in call and "alpha=" not in call:  # a cast or a factor before may be a node of its own
+                assert names_below(a.grad_fn) == names_below(b.grad_fn)
             compared += 1
     if not compared:
         pytest.skip("no node, or several in PyTorch: how they are cut up is its own affair")
