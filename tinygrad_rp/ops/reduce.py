@@ -11,11 +11,15 @@ import numpy as np
 
 from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import either, example, operation, public
-from tinygrad_rp.ops.elementwise import maximum, minimum
-from tinygrad_rp.ops.index import Found, put_along, take_along
+from tinygrad_rp.ops.elementwise import FLAT, _flat, _sign, maximum, minimum
+from tinygrad_rp.ops.index import Found, dimension, need, put_along, take_along
+from tinygrad_rp.ops.scan import moved
 from tinygrad_rp.tensor import Tensor, as_dtype, get_default_dtype, wrap
 
-__all__ = ["argmax", "argmin", "log_softmax", "logsumexp", "max", "mean", "min", "softmax", "std", "sum", "var"]
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "count_nonzero", "log_softmax", "logsumexp", "max", "mean", "min",
+    "nanmean", "nansum", "norm", "prod", "softmax", "std", "sum", "var",
+]  # fmt: skip
 
 Dim = int | Sequence[int] | None
 
@@ -128,6 +132,44 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
     return _sum_all(input) if dim is None and not keepdim else _sum_dim(input, _axes(dim), keepdim)
 
 
+def _nan(x: Any) -> Any:
+    """Where x is NaN, as a constant."""
+    return wrap(_nan(x._array)) if isinstance(x, Tensor) else x != x
+
+
+_nansum = operation(
+    "nansum",
+    lambda x, dim, keepdim: np.asarray(_total(np.where(_nan(x), np.zeros((), x.dtype), x), dim, keepdim)),
+    "Σx, over the elements that are not NaN",
+    signature="input, dim, keepdim",
+    x=lambda g, x, x_shape, dim: np.where(_nan(x), 0.0, np.broadcast_to(_spread(g, x_shape, dim), x_shape)),
+    method=False,
+    examples=[
+        example((3, 4), dim=None, keepdim=False),
+        example((3, 4), dim=(0,), keepdim=True),
+        example((0, 3), dim=0, keepdim=False),
+    ],
+)
+
+
+def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """As `sum`, with NaN taken as 0."""
+    if need("nansum", "input", input)._array.dtype.kind != "f":
+        return sum(input, dim, keepdim, dtype=dtype)
+    return _nansum(input if dtype is None else input.to(dtype), _axes(dim), keepdim)
+
+
+def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of the elements that are not NaN. Arguments and errors as for `mean`.
+
+    Raises:
+        RuntimeError: the elements are integers or bools.
+    """
+    _need_floats("nanmean", need("nanmean", "input", input))
+    count = sum(wrap(~_nan(input._array)), dim, keepdim)
+    return nansum(input, dim, keepdim, dtype=dtype) / count
+
+
 def _average(x: Any, dim: Any, keepdim: bool) -> Any:
     return _total(x, dim, keepdim) / _count(x.shape, dim)
 
@@ -177,10 +219,7 @@ _var = operation(
     lambda x, dim, correction, keepdim: _spread_of(x, dim, correction, keepdim),
     "Σ(x − mean)² / (n − correction)",
     signature="input, dim, correction, keepdim",
-    x=lambda g, x, x_shape, dim, correction: (
-        _spread(g, x_shape, dim)
-        * ((x - np.mean(x, axis=dim, keepdims=True)) * _over(2.0, _count(x_shape, dim) - correction))
-    ),
+    x=lambda g, x, x_shape, dim, correction: _spread(g, x_shape, dim) * _pull(x, x_shape, dim, correction, 2.0),
     method=False,
     examples=[
         example((3, 4), dim=None, correction=1, keepdim=False),
@@ -194,8 +233,7 @@ _std = operation(
     "√(Σ(x − mean)² / (n − correction))",
     signature="input, dim, correction, keepdim",
     x=lambda g, x, x_shape, out, dim, correction: (
-        _spread(np.where(out == 0, 0.0, g / out), x_shape, dim)
-        * ((x - np.mean(x, axis=dim, keepdims=True)) * _over(1.0, _count(x_shape, dim) - correction))
+        _spread(np.where(out == 0, 0.0, g / out), x_shape, dim) * _pull(x, x_shape, dim, correction, 1.0)
     ),
     method=False,
     kinks="all elements equal, where the derivative is taken as 0",
@@ -206,8 +244,11 @@ _std = operation(
 )
 
 
-def _over(a: float, b: float) -> float:
-    return a / b if b else np.inf  # without freedom, as PyTorch has it
+def _pull(x: Any, x_shape: tuple[int, ...], dim: Any, correction: float, factor: float) -> Any:
+    """``factor · (x − mean) / (n − correction)``; without freedom infinite, and NaN at the mean, as PyTorch has it."""
+    freedom = _count(x_shape, dim) - correction
+    deviation = x - np.mean(x, axis=dim, keepdims=True)
+    return deviation * (factor / freedom) if freedom > 0 else np.where(deviation == 0, np.nan, np.inf)
 
 
 def _spread_statistic(name: str, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -239,6 +280,197 @@ def _spread_statistic(name: str, compute: Callable[..., Tensor]) -> Callable[...
 
 var = _spread_statistic("var", _var)
 std = _spread_statistic("std", _std)
+
+# ------------------------------------------------------------------------------------------------------------- products
+
+
+def _others(g: Any, x: Any, out: Any, dim: int) -> Any:
+    """g times the product of all other elements along a dimension. ``g`` and ``out`` have length 1 there.
+
+    Where there are zeros, which cannot be divided by, it is the product of those before and of those behind.
+    """
+    if np.all((x if isinstance(x, np.ndarray) else x._array) != 0):
+        return g * (out / x)
+    before = np.cumprod(either(moved, x, dim, 1, 1.0), dim)
+    behind = np.flip(np.cumprod(np.flip(either(moved, x, dim, -1, 1.0), (dim,)), dim), (dim,))
+    return g * (before * behind)
+
+
+_prod_all = operation(
+    "prod",
+    lambda x: np.multiply.reduce(x, axis=None),
+    "Πx, over all elements",
+    x=lambda g, x, x_shape, out: np.reshape(_others(g, np.reshape(x, (-1,)), out, 0), x_shape),
+    method=False,
+    examples=[example((3, 4)), example(()), example((0,))],
+)
+_prod_dim = operation(
+    "prod_dim",
+    lambda x, dim, keepdim: np.multiply.reduce(x, axis=dim, keepdims=keepdim),
+    "Πx, over a dimension",
+    signature="input, dim, keepdim",
+    x=lambda g, x, x_shape, out, dim: (
+        _others(_spread(g, x_shape, dim), x, _spread(out, x_shape, dim), dim) if x_shape else g
+    ),
+    node="ProdBackward1",
+    title="prod",
+    method=False,
+    examples=[
+        example((3, 4), dim=0, keepdim=False),
+        example((3, 4), dim=1, keepdim=True),
+        example((), dim=0, keepdim=False),
+        example((0, 3), dim=0, keepdim=False),
+    ],
+)
+
+
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product of all elements, or along ``dim``; of integers and bools as int64.
+
+    Args:
+        input: of any shape.
+        dim: one dimension, or all when ``None``.
+        keepdim: keep the reduced dimension, with length 1.
+        dtype: convert to it before.
+
+    Raises:
+        IndexError: there is no such dimension.
+        TypeError: ``dim`` is several, or ``keepdim`` is given without it.
+    """
+    array = need("prod", "input", input)._array
+    if dtype is not None:
+        input = input.to(dtype)
+    elif array.dtype.kind in "biu" and array.dtype.itemsize < 8:
+        input = input.to(np.int64)
+    if dim is not None:
+        return _prod_dim(input, dimension("prod", dim, array.ndim), keepdim)
+    if keepdim:
+        raise TypeError("prod(): keepdim goes with a dim")
+    return _prod_all(input)
+
+
+# ---------------------------------------------------------------------------------------------------------------- norms
+
+
+def _norm(x: Any, p: float, dim: Any, keepdim: Any) -> Any:
+    size = np.abs(x)
+    if p == np.inf:
+        return np.maximum.reduce(size, axis=dim, keepdims=keepdim)
+    if p == -np.inf:
+        return np.minimum.reduce(size, axis=dim, keepdims=keepdim)
+    if p == 0:
+        return np.asarray(_total(x != 0, dim, keepdim)).astype(x.dtype)
+    if p == 1:
+        return _total(size, dim, keepdim)
+    return np.sqrt(_total(x * x, dim, keepdim)) if p == 2 else _total(size**p, dim, keepdim) ** (1 / p)
+
+
+def _norm_gradient(g: Any, x: Any, out: Any, p: float, dim: Any) -> Any:
+    """sign(x)·(|x| / norm)ᵖ⁻¹, and 0 where the norm is 0. ``g`` and ``out`` are spread."""
+    if p == 0:
+        return np.zeros_like(x)
+    sign = _flat(_sign(x), x)
+    if p == 1:
+        return g * sign
+    if p in (np.inf, -np.inf):
+        return (g * sign) * _share(x, out, dim)
+    if p == 2:
+        return x * np.where(out == 0, 0.0, g / out)
+    if p < 1:
+        return sign * np.where(x == 0, 0.0, np.abs(x) ** (p - 1)) * (g * out ** (1 - p))
+    power = x * np.abs(x) ** (p - 2) if p > 2 else sign * np.abs(x) ** (p - 1)
+    return power * np.where(out == 0, 0.0, g / out ** (p - 1))
+
+
+def _share(x: Any, out: Any, dim: Any) -> Any:
+    """What each element has in the extreme size, as a constant: ties share it evenly, NaN has none of it."""
+    if isinstance(x, Tensor):
+        return wrap(_share(x._array, out._array, dim))
+    reached = (np.abs(x) == out).astype(x.dtype)
+    return reached / np.maximum(np.add.reduce(reached, axis=dim, keepdims=True), 1)
+
+
+_vector_norm = operation(
+    "vector_norm",
+    lambda x, p, dim, keepdim: np.asarray(_norm(x, p, dim, keepdim)),
+    "(Σ|x|ᵖ)^(1/p)",
+    signature="x, ord, dim, keepdim",
+    x=lambda g, x, x_shape, out, p, dim: _norm_gradient(
+        _spread(g, x_shape, dim), x, _spread(out, x_shape, dim), p, dim
+    ),
+    node="LinalgVectorNormBackward0",
+    title="norm",
+    method=False,
+    kinks="x = 0, where the derivative is taken as 0; ties for p = ±∞, which share the gradient evenly",
+    examples=[
+        *(example((3, 4), ord=p, dim=None, keepdim=False) for p in (2, 1, 3, 1.5, 0.5, -1, np.inf, -np.inf)),
+        example((3, 4), ord=2, dim=(0,), keepdim=True),
+        example((2, 3, 4), ord=3, dim=(0, -1), keepdim=False),
+        example((), ord=2, dim=None, keepdim=False),
+    ],
+)
+
+
+def vector_norm(x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """``(Σ|x|ᵖ)^(1/p)`` over all elements, or over ``dim``; the greatest or least size for p = ±∞, a count of those ≠ 0 for 0.
+
+    Where the norm is 0, its derivative is taken as 0.
+
+    Args:
+        x: floating-point numbers.
+        ord: the p.
+        dim: one dimension, several, or all when ``None``.
+        keepdim: keep the reduced dimensions, with length 1.
+        dtype: convert to it before; not to a narrower one.
+
+    Raises:
+        IndexError: there is no such dimension.
+        RuntimeError: the elements are integers or bools, or there are none and the norm has no value then.
+        TypeError: ``ord`` is no number.
+    """
+    if isinstance(ord, bool) or not isinstance(ord, int | float):
+        raise TypeError(f"vector_norm(): ord must be a number, not {ord!r}")
+    _need_floats("vector_norm", need("vector_norm", "x", x))
+    if dtype is not None:
+        wanted = as_dtype(dtype)
+        if wanted.kind != "f" or wanted.itemsize < x.dtype.itemsize:
+            raise RuntimeError(f"vector_norm(): {x.dtype} cannot be converted to {wanted} without loss")
+        x = x.to(wanted)
+    axes = _axes(dim)
+    if ord < 0 or ord == np.inf:
+        _need_elements("vector_norm", x, axes, RuntimeError, f"with ord={ord}")
+    return _vector_norm(x, ord, axes, keepdim)
+
+
+def _need_elements(name: str, x: Tensor, axes: Any, error: type[Exception], when: str = "") -> None:
+    """Refuse to reduce nothing."""
+    shape = x._array.shape
+    if x._array.size:
+        return
+    dims = range(len(shape)) if axes is None else axes if isinstance(axes, tuple) else (axes,)
+    for d in dims:
+        d = dimension(name, d, len(shape))
+        if axes is None or not shape[d]:
+            raise (RuntimeError if axes is None else error)(
+                f"{name}(): there is nothing to reduce in shape {list(shape)}"
+                + (f" {when}" if when else "")
+                + ("; name a dim of another length than 0" if axes is None else f" along dimension {d}")
+            )
+
+
+def norm(input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """As `vector_norm`; ``p="fro"`` is 2.
+
+    Raises:
+        NotImplementedError: ``p="nuc"``, the sum of singular values.
+        RuntimeError: another string.
+    """
+    if p == "nuc":
+        raise NotImplementedError('norm(p="nuc"): there is no singular value decomposition here')
+    if isinstance(p, str) and p != "fro":
+        raise RuntimeError(f'norm(): p must be a number or "fro", not {p!r}')
+    return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
+
 
 # ------------------------------------------------------------------------------------------------------------- extremes
 
@@ -327,7 +559,54 @@ max = _extreme("max", np.maximum, np.argmax, maximum)
 min = _extreme("min", np.minimum, np.argmin, minimum)
 
 
+def _common_extreme(name: str, ufunc: np.ufunc, which: str) -> Callable[..., Tensor]:
+    compute = operation(
+        name,
+        lambda x, dim, keepdim: np.asarray(ufunc.reduce(x, axis=dim, keepdims=keepdim)),
+        f"the {which} element, over some dimensions",
+        signature="input, dim, keepdim",
+        x=lambda g, x, x_shape, out, dim: _evenly(_spread(g, x_shape, dim), x, _spread(out, x_shape, dim), dim),
+        method=False,
+        kinks="ties, which share the gradient evenly",
+        examples=[
+            example((3, 4), dim=None, keepdim=False),
+            example((3, 4), dim=-1, keepdim=True),
+            example((2, 3, 4), dim=(0, 2), keepdim=False),
+            example((), dim=0, keepdim=False),
+        ],
+    )
+
+    def extreme(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
+        axes = _axes(dim)
+        _need_elements(name, need(name, "input", input), axes, IndexError)
+        return compute(input, axes, keepdim)
+
+    extreme.__name__ = extreme.__qualname__ = name
+    extreme.__doc__ = (
+        f"The {which} element, over one dimension, several or all. Ties share the gradient evenly.\n\n    Raises:\n"
+        "        IndexError: there is no such dimension, or it has no elements.\n"
+        "        RuntimeError: there are no elements, or a dimension is named twice.\n    "
+    )
+    return extreme
+
+
+def _evenly(g: Any, x: Any, out: Any, dim: Any) -> Any:
+    reached = _reached(x, out)
+    return reached * (g / np.sum(reached, axis=dim, keepdims=True))
+
+
+def _reached(x: Any, out: Any) -> Any:
+    return wrap(_reached(x._array, out._array)) if isinstance(x, Tensor) else x == out
+
+
+amax = _common_extreme("amax", np.maximum, "greatest")
+amin = _common_extreme("amin", np.minimum, "least")
+
+
 def _place(place_of: Callable[..., Any], name: str, x: Any, dim: Any, keepdim: bool) -> Any:
+    if x.dtype == np.bool_:
+        raise RuntimeError(f"{name}() is not defined for bool tensors; convert with int() before")
+    dim = None if dim is None else dimension(name, dim, x.ndim)
     if x.size == 0 and (dim is None or x.shape[dim] == 0):
         raise IndexError(f"{name}(): a tensor of shape {list(x.shape)} has no extreme element there")
     return np.asarray(place_of(x, axis=dim if x.ndim else _axes_of(x, dim) or None, keepdims=keepdim))
@@ -347,6 +626,60 @@ def _index_of(name: str, place_of: Callable[..., Any]) -> Any:
 
 argmax = _index_of("argmax", np.argmax)
 argmin = _index_of("argmin", np.argmin)
+
+# ---------------------------------------------------------------------------------------------------- truth and counts
+
+
+def _of_truth(name: str, ufunc: np.ufunc, formula: str) -> Callable[..., Tensor]:
+    compute = operation(
+        name,
+        # of bytes PyTorch makes bytes
+        lambda x, dim, keepdim: np.asarray(
+            ufunc.reduce(x, axis=dim, keepdims=keepdim, dtype=np.bool_)
+            if x.dtype != np.uint8
+            else ufunc.reduce(x, axis=dim, keepdims=keepdim, dtype=np.bool_).astype(np.uint8)
+        ),
+        formula,
+        signature="input, dim, keepdim",
+        stops={"x": FLAT},
+        differentiable=False,
+        method=False,
+    )
+
+    def truth(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+        need(name, "input", input)
+        axes = () if isinstance(dim, tuple | list) and not dim else _axes(dim)
+        return compute(input, axes, keepdim)
+
+    truth.__name__ = truth.__qualname__ = name
+    truth.__doc__ = (
+        f"{formula.capitalize()}, over all elements or over ``dim``: one dimension or several.\n\n    Raises:\n"
+        "        IndexError: there is no such dimension.\n    "
+    )
+    return truth
+
+
+any = _of_truth("any", np.logical_or, "whether any element is not 0")
+all = _of_truth("all", np.logical_and, "whether all elements are not 0")
+_count_nonzero = operation(
+    "count_nonzero",
+    lambda x, dim: np.asarray(np.add.reduce(x != 0, axis=dim, dtype=np.int64)),
+    "how many elements are not 0",
+    signature="input, dim",
+    stops={"x": FLAT},
+    differentiable=False,
+    method=False,
+)
+
+
+def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
+    """How many elements are not 0, of all or over ``dim``: one dimension or several.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    return _count_nonzero(need("count_nonzero", "input", input), _axes(dim))
+
 
 # ------------------------------------------------------------------------------------------------------------- softmax
 
@@ -406,14 +739,20 @@ def _floats(input: Any) -> Any:
 
 
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
-    """``log Σ exp(input)`` over ``dim``, without overflow. Arguments and errors as for `sum`."""
+    """``log Σ exp(input)`` over ``dim``, without overflow. Arguments and errors as for `sum`, but ``dim`` must be named."""
+    if dim is None:
+        raise TypeError("logsumexp(): dim must be an integer or several, not None; name all dimensions for all")
     return _logsumexp(_floats(input), _axes(dim), keepdim)
 
 
 def _distribution(compute: Callable[..., Tensor], name: str, formula: str) -> Callable[..., Tensor]:
     def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-        input = _floats(input) if dtype is None else input.to(as_dtype(dtype))
-        return compute(input, index(dim))
+        input = need(name, "input", input) if dtype is None else input.to(as_dtype(dtype))
+        if input._array.dtype.kind != "f":
+            raise NotImplementedError(
+                f"{name}() is defined for floating-point tensors, and this one holds {input.dtype}; give dtype="
+            )
+        return compute(input, dimension(name, dim, input._array.ndim))
 
     softmax.__name__ = softmax.__qualname__ = name
     softmax.__doc__ = f"``{formula}`` along ``dim``, without overflow."
@@ -432,6 +771,8 @@ def _values(extreme: Callable[..., Any]) -> Callable[..., Tensor]:
     return values
 
 
+for _reduction in (all, amax, amin, any, count_nonzero, nanmean, nansum, norm, prod):
+    public(_reduction)
 public(sum)
 public(logsumexp)
 public(softmax)
@@ -441,5 +782,13 @@ public(var)
 public(std)
 public(max)
 public(min)
-for _numpy_function, _function in ((np.sum, sum), (np.mean, mean), (np.max, _values(max)), (np.min, _values(min))):
+for _numpy_function, _function in (
+    (np.sum, sum),
+    (np.mean, mean),
+    (np.max, _values(max)),
+    (np.min, _values(min)),
+    (np.prod, prod),
+    (np.any, any),
+    (np.all, all),
+):
     Tensor._numpy_functions[_numpy_function] = _for_numpy(_function)

@@ -146,10 +146,8 @@ def _log_sums_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
     """Σ gᵢ·exp(xₖ − outᵢ) over i ≥ k: as out only grows, each factor exp(outₖ₋₁ − outₖ) is at most 1."""
     if not x.ndim:
         return g
-    # where nothing but −∞ was met, any finite number stands for it: its factor is 0 all the same
-    least = np.where(out == -np.inf, np.finfo(out.dtype).min, out)
-    factors = np.exp(either(moved, least, dim, 1, -np.inf) - least)
-    return np.exp(x - least) * _recurred_back(g, factors, dim)
+    factors = np.exp(either(moved, out, dim, 1, -np.inf) - out)
+    return np.exp(x - out) * _recurred_back(g, factors, dim)
 
 
 _logcumsumexp = operation(
