@@ -22,7 +22,25 @@ from tinygrad_rp.nn.loss import (
 )
 from tinygrad_rp.ops import reduce
 from tinygrad_rp.ops.convolution import constant_pad, conv1d, conv2d
-from tinygrad_rp.ops.elementwise import add, relu, sigmoid, softplus, tanh
+from tinygrad_rp.ops.elementwise import (
+    add,
+    celu,
+    elu,
+    gelu,
+    hardtanh,
+    leaky_relu,
+    logsigmoid,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    softsign,
+    tanh,
+    tanhshrink,
+)
 from tinygrad_rp.ops.index import one_hot
 from tinygrad_rp.ops.linalg import addmm, matmul
 from tinygrad_rp.ops.normalization import embedding, layer_norm
@@ -32,10 +50,11 @@ from tinygrad_rp.ops.stochastic import dropout, gumbel_softmax
 from tinygrad_rp.tensor import Tensor
 
 __all__ = [
-    "avg_pool1d", "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "conv1d", "conv2d", "cross_entropy",
-    "dropout", "embedding", "gaussian_nll_loss", "gumbel_softmax", "huber_loss", "kl_div", "l1_loss", "layer_norm", "linear",
-    "log_softmax", "max_pool1d", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "pad", "poisson_nll_loss", "relu", "sigmoid",
-    "smooth_l1_loss", "softmax", "softplus", "tanh",
+    "avg_pool1d", "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "conv1d", "conv2d",
+    "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "gumbel_softmax", "hardtanh", "huber_loss",
+    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d", "max_pool2d",
+    "mish", "mse_loss", "nll_loss", "one_hot", "pad", "poisson_nll_loss", "relu", "relu6", "selu", "sigmoid", "silu",
+    "smooth_l1_loss", "softmax", "softplus", "softsign", "tanh", "tanhshrink",
 ]  # fmt: skip
 
 
@@ -60,7 +79,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if input.shape[-1] != weight.shape[-1]:
         raise RuntimeError(
-            f"linear(): input and weight must agree in their last length; their shapes are {list(input.shape)} and {list(weight.shape)}"
+            f"linear(): input and weight must agree in their last length; their shapes are {list(input.shape)} and "
+            f"{list(weight.shape)}"
         )
     if bias is None:
         return matmul(input, t(weight))
