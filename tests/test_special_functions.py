@@ -69,7 +69,9 @@ def test_it_agrees_with_scipy_to_a_few_units_in_the_last_place(function, referen
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 20])
 def test_polygamma_agrees_with_scipy_for_positive_numbers(n):
     x = np.concatenate([np.linspace(0.01, 80, 20_001), powers(-290 / (n + 1), 290 / (n + 1))])
-    error = relative_error(compute(lambda t: tg.polygamma(n, t), x), special.polygamma(n, x))
+    with np.errstate(over="ignore"):  # SciPy computes a sign, n! and a zeta function, and one product overflows
+        expected = special.polygamma(n, x)
+    error = relative_error(compute(lambda t: tg.polygamma(n, t), x), expected)
     assert error.max() < EXACT
 
 

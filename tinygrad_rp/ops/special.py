@@ -5,6 +5,7 @@ All are computed in float64 and rounded to the dtype of the input.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -198,10 +199,16 @@ def _hurwitz(s: float, q: Array) -> Array:
     return np.where(np.isinf(q), 0.0, total)
 
 
-# ζ(k) − 1 for k = 2, 3, …: the coefficients of log Γ(2 + z) = (1 − γ) z + Σ (ζ(k) − 1) (−z)ᵏ / k (Abramowitz and Stegun, 6.1.33)
-_ZETA = [_hurwitz(float(k), np.array(2.0)).item() for k in range(2, 32)]
-_LOG_GAMMA = (*(zeta * (-1) ** k / k for k, zeta in reversed(list(enumerate(_ZETA, 2)))), 1.0 - np.euler_gamma, 0.0)
-_DIGAMMA = tuple(c * k for c, k in zip(_LOG_GAMMA, range(len(_LOG_GAMMA) - 1, 0, -1), strict=False))
+@functools.cache
+def _series_at_two() -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The coefficients of log Γ(2 + z) = (1 − γ) z + Σ (ζ(k) − 1) (−z)ᵏ / k, and of its derivative (Abramowitz and Stegun,
+    6.1.33). ζ(k) − 1 is the zeta function of Hurwitz at 2."""
+    terms = [_hurwitz(float(k), np.array(2.0)).item() * (-1) ** k / k for k in range(2, 32)]
+    coefficients = (*reversed(terms), 1.0 - np.euler_gamma, 0.0)
+    powers = range(len(coefficients) - 1, 0, -1)
+    return coefficients, tuple(c * k for c, k in zip(coefficients, powers, strict=False))
+
+
 # of Stirling's series, in 1/x² (Abramowitz and Stegun, 6.1.41), and of its derivative (6.3.18)
 _STIRLING = tuple(b / (2 * j * (2 * j - 1)) for j, b in reversed(list(enumerate(_BERNOULLI, 1))))
 _STIRLING_SLOPE = (*(b / (2 * j) for j, b in reversed(list(enumerate(_BERNOULLI, 1)))), 0.0)
@@ -226,7 +233,7 @@ def _lgamma_positive(x: Array) -> Array:
         product *= np.where(k <= steps, near - k, 1.0)
     z = near - (2.0 + steps)
     logs = np.where(steps < 0, -np.log1p(z), np.log(product))
-    out[~far] = _horner(z, *_LOG_GAMMA) + logs
+    out[~far] = _horner(z, *_series_at_two()[0]) + logs
     return out
 
 
@@ -236,7 +243,7 @@ def _lgamma(x: Array) -> Array:
     right, small = x >= 0.5, np.abs(x) < 0.5
     out[right] = _lgamma_positive(x[right])
     near = x[small]
-    out[small] = _horner(near, *_LOG_GAMMA) - np.log1p(near) - np.log(np.abs(near))
+    out[small] = _horner(near, *_series_at_two()[0]) - np.log1p(near) - np.log(np.abs(near))
     left = x <= -0.5
     a = x[left]
     # Γ(x) Γ(−x) = −π / (x sin πx) (Abramowitz and Stegun, 6.1.17)
@@ -259,7 +266,7 @@ def _digamma_positive(x: Array) -> Array:
     out[far] = total
     near = x[~far]
     below = near < 1.5
-    out[~far] = _horner(near - np.where(below, 1.0, 2.0), *_DIGAMMA) - np.where(below, 1.0 / near, 0.0)
+    out[~far] = _horner(near - np.where(below, 1.0, 2.0), *_series_at_two()[1]) - np.where(below, 1.0 / near, 0.0)
     return out
 
 
