@@ -208,7 +208,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if array.dtype != np.int64:
         raise RuntimeError(f"{name}(): indices must hold int64, not {indices.dtype}")
     if dim is None:
-        return take(input, indices).reshape(-1)
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     shape = need(name, "input", input)._array.shape
     if array.ndim != len(shape):
         raise RuntimeError(
@@ -735,13 +735,13 @@ def steps(index: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
         IndexError: it is no index of a tensor of that shape; whether each number is in range is not looked at.
     """
     parts = tuple(_part(p) for p in index) if isinstance(index, tuple) else (_part(index),)
+    if sum(p is ... for p in parts) > 1:
+        raise IndexError("an index can contain ... only once")
     if not any(isinstance(p, np.ndarray) for p in parts):
         # with ... NumPy hands out a view also of a single element, rather than its value
         return (parts if ... in parts else (*parts, ...)), None
     if all(isinstance(p, np.ndarray) for p in parts):
         return None, parts
-    if sum(p is ... for p in parts) > 1:
-        raise IndexError("an index can contain ... only once")
     full = []
     for p in parts:
         if p is ...:
@@ -813,13 +813,18 @@ def _part_of(self: Tensor, index: Any) -> Tensor:
 
 
 def view_at(self: Tensor, basic: tuple[Any, ...]) -> Tensor:
-    if any(isinstance(p, int) for p in basic):
-        return _select(self, basic)
-    if basic == (...,):
-        return _alias(self, basic)
-    if None not in basic or any(isinstance(p, slice) and p != slice(None) for p in basic):
-        return _slice(self, basic)
-    return _unsqueeze(self, basic)
+    """What an index without tensors names. PyTorch applies its parts one by one, so the last one names the node."""
+    for p in reversed(basic):
+        if type(p) is int:
+            return _select(self, basic)
+        if p is None:
+            return _unsqueeze(self, basic)
+        if p is not ... and p != _ALL:
+            break
+    return _alias(self, basic) if basic == (...,) else _slice(self, basic)
+
+
+_ALL = slice(None)
 
 
 def _own(input: Tensor, rest: tuple[Any, ...]) -> tuple[Any, ...]:

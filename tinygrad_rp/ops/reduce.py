@@ -24,13 +24,17 @@ __all__ = [
 Dim = int | Sequence[int] | None
 
 
-def _axes(dim: Dim) -> Any:
+def _axes(dim: Dim, input: Any = None) -> Any:
     """The axes in NumPy's way. No dimension, ``None`` or an empty list, means all of them."""
     if dim is None or type(dim) is int:
         return dim
     if isinstance(dim, bool):
         raise TypeError("dim must be an integer, several, or None, and not a bool")
-    return tuple(index(d) for d in dim) or None if isinstance(dim, Sequence) else index(dim)
+    if not isinstance(dim, Sequence):
+        return index(dim)
+    axes = tuple(index(d) for d in dim) or None
+    # a tensor without dimensions lets 0 and -1 pass, which NumPy does only for a single one
+    return axes[0] if axes and len(axes) == 1 and isinstance(input, Tensor) and not input._array.ndim else axes
 
 
 def _axes_of(x: Any, dim: Any) -> Any:
@@ -129,7 +133,7 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
             input = input.to(dtype)
         elif input._array.dtype.kind in "biu" and input._array.dtype.itemsize < 8:
             input = input.to(np.int64)
-    return _sum_all(input) if dim is None and not keepdim else _sum_dim(input, _axes(dim), keepdim)
+    return _sum_all(input) if dim is None and not keepdim else _sum_dim(input, _axes(dim, input), keepdim)
 
 
 def _nan(x: Any) -> Any:
@@ -156,7 +160,7 @@ def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any 
     """As `sum`, with NaN taken as 0."""
     if need("nansum", "input", input)._array.dtype.kind != "f":
         return sum(input, dim, keepdim, dtype=dtype)
-    return _nansum(input if dtype is None else input.to(dtype), _axes(dim), keepdim)
+    return _nansum(input if dtype is None else input.to(dtype), _axes(dim, input), keepdim)
 
 
 def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -211,7 +215,7 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     if isinstance(input, Tensor):
         input = input if dtype is None else input.to(dtype)
         _need_floats("mean", input)
-    return _mean_all(input) if dim is None and not keepdim else _mean_dim(input, _axes(dim), keepdim)
+    return _mean_all(input) if dim is None and not keepdim else _mean_dim(input, _axes(dim, input), keepdim)
 
 
 _var = operation(
@@ -245,10 +249,12 @@ _std = operation(
 
 
 def _pull(x: Any, x_shape: tuple[int, ...], dim: Any, correction: float, factor: float) -> Any:
-    """``factor · (x − mean) / (n − correction)``; without freedom infinite, and NaN at the mean, as PyTorch has it."""
+    """``factor · (x − mean) / (n − correction)``; over all elements and without freedom infinite, as in PyTorch."""
     freedom = _count(x_shape, dim) - correction
     deviation = x - np.mean(x, axis=dim, keepdims=True)
-    return deviation * (factor / freedom) if freedom > 0 else np.where(deviation == 0, np.nan, np.inf)
+    if freedom <= 0 and (dim is None or not x_shape):
+        return np.where(deviation == 0, np.nan, np.inf)
+    return deviation * (factor / freedom if freedom else np.inf)
 
 
 def _spread_statistic(name: str, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -268,7 +274,7 @@ def _spread_statistic(name: str, compute: Callable[..., Tensor]) -> Callable[...
             correction = 1 if unbiased is None or unbiased else 0
         if isinstance(input, Tensor):
             _need_floats(name, input)
-        return compute(input, _axes(dim), correction, keepdim)
+        return compute(input, _axes(dim, input), correction, keepdim)
 
     statistic.__name__ = statistic.__qualname__ = name
     statistic.__doc__ = (
@@ -375,7 +381,7 @@ def _norm_gradient(g: Any, x: Any, out: Any, p: float, dim: Any) -> Any:
     if p in (np.inf, -np.inf):
         return (g * sign) * _share(x, out, dim)
     if p == 2:
-        return x * np.where(out == 0, 0.0, g / out)
+        return g * np.where(out == 0, 0.0, x / out)
     if p < 1:
         return sign * np.where(x == 0, 0.0, np.abs(x) ** (p - 1)) * (g * out ** (1 - p))
     power = x * np.abs(x) ** (p - 2) if p > 2 else sign * np.abs(x) ** (p - 1)
@@ -436,7 +442,7 @@ def vector_norm(x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = Fals
         if wanted.kind != "f" or wanted.itemsize < x.dtype.itemsize:
             raise RuntimeError(f"vector_norm(): {x.dtype} cannot be converted to {wanted} without loss")
         x = x.to(wanted)
-    axes = _axes(dim)
+    axes = _axes(dim, x)
     if ord < 0 or ord == np.inf:
         _need_elements("vector_norm", x, axes, RuntimeError, f"with ord={ord}")
     return _vector_norm(x, ord, axes, keepdim)
@@ -577,7 +583,7 @@ def _common_extreme(name: str, ufunc: np.ufunc, which: str) -> Callable[..., Ten
     )
 
     def extreme(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
-        axes = _axes(dim)
+        axes = _axes(dim, input)
         _need_elements(name, need(name, "input", input), axes, IndexError)
         return compute(input, axes, keepdim)
 
@@ -648,7 +654,7 @@ def _of_truth(name: str, ufunc: np.ufunc, formula: str) -> Callable[..., Tensor]
 
     def truth(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
         need(name, "input", input)
-        axes = () if isinstance(dim, tuple | list) and not dim else _axes(dim)
+        axes = () if isinstance(dim, tuple | list) and not dim else _axes(dim, input)
         return compute(input, axes, keepdim)
 
     truth.__name__ = truth.__qualname__ = name
@@ -678,7 +684,7 @@ def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     Raises:
         IndexError: there is no such dimension.
     """
-    return _count_nonzero(need("count_nonzero", "input", input), _axes(dim))
+    return _count_nonzero(need("count_nonzero", "input", input), _axes(dim, input))
 
 
 # ------------------------------------------------------------------------------------------------------------- softmax
@@ -742,7 +748,9 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """``log Σ exp(input)`` over ``dim``, without overflow. Arguments and errors as for `sum`, but ``dim`` must be named."""
     if dim is None:
         raise TypeError("logsumexp(): dim must be an integer or several, not None; name all dimensions for all")
-    return _logsumexp(_floats(input), _axes(dim), keepdim)
+    if isinstance(dim, Sequence) and not dim:
+        raise RuntimeError("logsumexp(): dim must not be empty; name all dimensions for all")
+    return _logsumexp(_floats(input), _axes(dim, input), keepdim)
 
 
 def _distribution(compute: Callable[..., Tensor], name: str, formula: str) -> Callable[..., Tensor]:

@@ -142,11 +142,18 @@ def _log_sums(x: Any, dim: int) -> Any:
     return np.logaddexp.accumulate(x, axis=dim) if x.ndim else np.array(x)
 
 
+def _any_infinite(out: Any) -> bool:
+    return bool(np.isinf(out._array if isinstance(out, Tensor) else out).any())
+
+
 def _log_sums_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
     """Σ gᵢ·exp(xₖ − outᵢ) over i ≥ k: as out only grows, each factor exp(outₖ₋₁ − outₖ) is at most 1."""
     if not x.ndim:
         return g
-    factors = np.exp(either(moved, out, dim, 1, -np.inf) - out)
+    before = either(moved, out, dim, 1, -np.inf)
+    factors = np.exp(before - out)
+    if _any_infinite(out):
+        factors = np.where((before == out) & (abs(out) == np.inf), 1.0, factors)  # ∞ − ∞ is no number
     return np.exp(x - out) * _recurred_back(g, factors, dim)
 
 

@@ -28,6 +28,8 @@ def sizes(name: str, given: tuple[Any, ...]) -> tuple[int, ...]:
     """A shape given as one sequence or as several integers."""
     if len(given) == 1 and isinstance(given[0], tuple | list):
         given = tuple(given[0])
+    elif not given:
+        raise TypeError(f"{name}() needs a shape: several integers, or one sequence of them")
     for n in given:
         if not isinstance(n, int | np.integer | Tensor) or isinstance(n, bool):
             raise TypeError(f"{name}(): a shape is made of integers, not {type(n).__name__}")
@@ -725,12 +727,13 @@ fliplr, flipud = _flip_of_matrix("fliplr", 1), _flip_of_matrix("flipud", 0)
 
 _roll: Callable[..., Tensor] = operation(
     "roll",
-    lambda x, shifts, dims: np.roll(x, shifts, dims),
+    lambda x, shifts, dims: np.roll(x, shifts, dims) if dims else np.roll(x, shifts[0]),
     "the elements moved along, those beyond the end to the front",
     signature="input, shifts, dims",
     x=lambda g, shifts, dims: either(_roll, g, tuple(-n for n in shifts), dims),
     method=False,
-    examples=[example((3, 4), shifts=(1,), dims=(0,)), example((3, 4), shifts=(1, -2), dims=(0, 1)),
+    examples=[example((3, 4), shifts=(1,), dims=(0,)), example((3, 4), shifts=(5,), dims=()),
+              example((3, 4), shifts=(1, -2), dims=(0, 1)),
               example((0, 2), shifts=(1,), dims=(0,))],
 )  # fmt: skip
 
@@ -752,7 +755,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     if dims is None or (isinstance(dims, tuple | list) and not dims):
         if len(by) != 1:
             raise RuntimeError(f"roll(): {len(by)} shifts need as many dims")
-        return reshape(_roll(reshape(input, -1), by, (0,)), shape)
+        return _roll(input, by, ())
     axes = tuple(dims) if isinstance(dims, tuple | list) else (dims,)
     if len(axes) != len(by):
         raise RuntimeError(f"roll(): {len(by)} shifts do not go with {len(axes)} dims")
@@ -849,7 +852,7 @@ def repeat_interleave(
     else:
         shape = input._array.shape
         wide = _expand(unsqueeze(input, dim + 1), (*shape[: dim + 1], int(times), *shape[dim + 1 :]))
-        result = _reshape(clone(wide), (*shape[:dim], length * int(times), *shape[dim + 1 :]))
+        result = _reshape(_in_rows(wide), (*shape[:dim], length * int(times), *shape[dim + 1 :]))
     if output_size is not None and output_size != result._array.shape[dim]:
         raise RuntimeError(
             f"{name}(): output_size is {output_size}, and the result has length {result._array.shape[dim]}"
@@ -1059,23 +1062,45 @@ _cast_to_integer = operation(
 )
 
 
-def to(self: Tensor, dtype: Any = None, *, copy: bool = False) -> Tensor:
-    """The tensor with elements of ``dtype``; itself, where it has that dtype and no ``copy`` is asked for."""
-    if dtype is None or dtype == "cpu":
-        return clone(self) if copy else self
-    if isinstance(dtype, Tensor):
-        dtype = dtype.dtype
-    elif isinstance(dtype, str) and dtype not in np.sctypeDict:
-        raise RuntimeError(f"to({dtype!r}): tensors are in main memory, so the only device is 'cpu'")
-    wanted = as_dtype(dtype)
+def to(
+    self: Tensor, *target: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False
+) -> Tensor:
+    """The tensor with elements of another dtype; itself, where it has that dtype and no ``copy`` is asked for.
+
+    Args:
+        target: a dtype, or a tensor that has it; before it, or alone, a device.
+        dtype: the same by name.
+        device: must be ``"cpu"``.
+        non_blocking: accepted; nothing is waited for.
+        copy: whether the result is a copy in any case.
+
+    Raises:
+        RuntimeError: another device is asked for.
+        TypeError: the dtype is none that tensors have.
+    """
+    for what in (*target, device):
+        if isinstance(what, Tensor):
+            dtype = what.dtype
+        elif isinstance(what, str) and what not in np.sctypeDict:
+            if what != "cpu":
+                raise RuntimeError(f"to({what!r}): tensors are in main memory, so the only device is 'cpu'")
+        elif what is not None and not isinstance(what, bool):
+            dtype = what
+    wanted = self._array.dtype if dtype is None else as_dtype(dtype)
     if wanted == self._array.dtype:
         return clone(self) if copy else self
     return (_cast if wanted.kind == "f" else _cast_to_integer)(self, wanted)
 
 
+_in_rows = operation(
+    "contiguous_copy", lambda x: np.array(x, order="C"), "a copy in row-major order", x=SAME, node="CloneBackward0",
+    title="contiguous", method=False, examples=[example((2, 3))],
+)  # fmt: skip
+
+
 def contiguous(self: Tensor) -> Tensor:
     """The tensor with its elements in row-major order: itself, where they are."""
-    return self if self.is_contiguous() else clone(self)
+    return self if self.is_contiguous() else _in_rows(self)
 
 
 for _name, _dtype in (("float", float32), ("double", float64), ("long", int64), ("int", int32), ("bool", bool_)):
