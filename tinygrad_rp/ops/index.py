@@ -572,12 +572,12 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         RuntimeError: the mask does not hold bools, the shapes do not broadcast, or ``value`` has dimensions.
     """
     need("masked_fill", "input", input)
-    held = kept(_masked("masked_fill", mask), input)
+    held = _masked("masked_fill", mask)
     if not isinstance(value, Tensor):
-        return known_from(_masked_fill(input, _number("masked_fill", value), held), mask)
+        return known_from(_masked_fill(input, _number("masked_fill", value), kept(held, input)), mask)
     if value._array.ndim:
         raise RuntimeError(f"masked_fill(): a tensor as value must have no dimensions, not shape {list(value.shape)}")
-    return known_from(_masked_fill_tensor(input, value, kept(held, value)), mask)
+    return known_from(_masked_fill_tensor(input, value, kept(held, input, value)), mask)
 
 
 def _select_masked(x: Any, mask: Any) -> Any:
@@ -678,6 +678,8 @@ _alias = reading("alias", "AliasBackward0", example((3,), index=(...,)), example
 
 def _part(part: Any) -> Any:
     """One part of an index, as NumPy takes it."""
+    if type(part) is int or part is None or part is Ellipsis:
+        return part
     if isinstance(part, Tensor):
         array = part._array
         if array.dtype.kind not in "ib":
@@ -702,9 +704,7 @@ def _part(part: Any) -> Any:
     if isinstance(part, np.ndarray):
         if part.dtype.kind not in "iub":
             raise IndexError(f"an array used as an index must hold integers or bools, not {part.dtype}")
-        return part
-    if part is None or part is Ellipsis:
-        return part
+        return np.asarray(part)
     if isinstance(part, bool | np.bool_):
         return np.asarray(part)
     if isinstance(part, int | np.integer):
@@ -734,12 +734,14 @@ def steps(index: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     Raises:
         IndexError: it is no index of a tensor of that shape; whether each number is in range is not looked at.
     """
-    parts = tuple(_part(p) for p in index) if isinstance(index, tuple) else (_part(index),)
-    if sum(p is ... for p in parts) > 1:
+    parts = tuple(map(_part, index)) if isinstance(index, tuple) else (_part(index),)
+    kinds = [type(p) for p in parts]
+    dots = kinds.count(type(...))
+    if dots > 1:
         raise IndexError("an index can contain ... only once")
-    if not any(isinstance(p, np.ndarray) for p in parts):
+    if np.ndarray not in kinds:
         # with ... NumPy hands out a view also of a single element, rather than its value
-        return (parts if ... in parts else (*parts, ...)), None
+        return (parts if dots else (*parts, ...)), None
     if all(isinstance(p, np.ndarray) for p in parts):
         return None, parts
     full = []
@@ -815,11 +817,13 @@ def _part_of(self: Tensor, index: Any) -> Tensor:
 def view_at(self: Tensor, basic: tuple[Any, ...]) -> Tensor:
     """What an index without tensors names. PyTorch applies its parts one by one, so the last one names the node."""
     for p in reversed(basic):
+        if p is ...:
+            continue
         if type(p) is int:
             return _select(self, basic)
         if p is None:
             return _unsqueeze(self, basic)
-        if p is not ... and p != _ALL:
+        if p != _ALL:
             break
     return _alias(self, basic) if basic == (...,) else _slice(self, basic)
 

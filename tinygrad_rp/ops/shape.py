@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import SAME, either, example, operation, public, variadic
-from tinygrad_rp.ops.index import dimension, index_select, need, reading
+from tinygrad_rp.ops.index import _alias, _select, _slice, dimension, index_select, need, reading
 from tinygrad_rp.tensor import Tensor, as_dtype, bool_, float32, float64, int32, int64, wrap
 
 __all__ = [
@@ -541,9 +541,6 @@ def _piece_example() -> Any:
 _split = reading("split", "SplitBackward0", _piece_example(), title="split")
 _split_sizes = reading("split_with_sizes", "SplitWithSizesBackward0", _piece_example(), title="split")
 _unbind = reading("unbind", "UnbindBackward0", example((5, 4), index=(slice(None), 1, ...)), title="unbind")
-_narrow = reading("narrow", "SliceBackward0", _piece_example(), title="narrow")
-_select = reading("select_dim", "SelectBackward0", example((5, 4), index=(slice(None), 1, ...)), title="select")
-_alias = reading("alias_of", "AliasBackward0", example((), index=(...,)), title="alias")
 
 
 def _alias_of(input: Tensor) -> Tensor:
@@ -623,11 +620,11 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, tuple | list):
         cuts = (0, *sizes("tensor_split", (indices_or_sections,)), length)
-        return tuple(_narrow(input, _place(dim, slice(a, b))) for a, b in itertools.pairwise(cuts))
+        return tuple(_slice(input, _place(dim, slice(a, b))) for a, b in itertools.pairwise(cuts))
     n = as_int(indices_or_sections)
     if n <= 0:
         raise RuntimeError(f"tensor_split(): the number of pieces must be positive, and it is {n}")
-    return _pieces(_narrow, input, dim, tuple(i * (length // n) + min(i, length % n) for i in range(n + 1)))
+    return _pieces(_slice, input, dim, tuple(i * (length // n) + min(i, length % n) for i in range(n + 1)))
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
@@ -659,7 +656,7 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError(
             f"narrow(): {length} slices from {begin} on are not in dimension {dim}, which has length {n}"
         )
-    return _narrow(input, _place(dim, slice(begin, begin + length)))
+    return _slice(input, _place(dim, slice(begin, begin + length)))
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
@@ -1125,13 +1122,13 @@ for _function in (
     view, flatten, expand, permute, t, to, contiguous, chunk, tensor_split, unbind, narrow, select, flip, fliplr, flipud, roll,
     repeat, tile, repeat_interleave, diagonal, diag_embed, diag, trace, unflatten, ravel, movedim, split,
 ):  # fmt: skip
-    public(_function, in_place=_function is t)
+    public(_function)
 public(reshape, numpy=np.reshape)
-public(squeeze, numpy=np.squeeze, in_place=True)
+public(squeeze, numpy=np.squeeze)
 public(_expand_to, name="broadcast_to")
 public(movedim, name="moveaxis")
-public(transpose, name="swapaxes", in_place=True)
-public(transpose, name="swapdims", in_place=True)
+public(transpose, name="swapaxes")
+public(transpose, name="swapdims")
 Tensor._numpy_functions[np.broadcast_to] = broadcast_to
 Tensor._numpy_functions[np.flip] = _flip_for_numpy
 public(_reversed, name="_reversed", numpy=np.transpose)
