@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from operator import index
@@ -79,17 +80,21 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if input.shape[-1] != weight.shape[-1]:
         raise RuntimeError(
-            f"linear(): input and weight must agree in their last length; their shapes are {list(input.shape)} and "
-            f"{list(weight.shape)}"
+            "linear(): input and weight must agree in their last length, and their shapes are "
+            f"{list(input.shape)} and {list(weight.shape)}"
         )
     if bias is None:
         return matmul(input, t(weight))
     if input.ndim == 2:
         return addmm(bias, input, t(weight))
+    if bias.ndim > input.ndim:
+        raise RuntimeError(
+            f"linear(): bias of shape {list(bias.shape)} has more dimensions than the result for an input of {list(input.shape)}"
+        )
     if bias.ndim > 1:
         return add(matmul(input, t(weight)), bias)
     # the leading dimensions as one, so that the picture has one node for product and bias
-    rows = reshape(input, (input.numel() // input.shape[-1] if input.shape[-1] else 0, input.shape[-1]))
+    rows = reshape(input, (math.prod(input.shape[:-1]), input.shape[-1]))
     return reshape(addmm(bias, rows, t(weight)), (*input.shape[:-1], weight.shape[0]))
 
 

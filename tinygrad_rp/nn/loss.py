@@ -17,7 +17,7 @@ from tinygrad_rp.ops.elementwise import abs as absolute
 from tinygrad_rp.ops.elementwise import div, exp, log, mul, neg, square, sub, where
 from tinygrad_rp.ops.reduce import log_softmax, mean
 from tinygrad_rp.ops.reduce import sum as total
-from tinygrad_rp.ops.shape import broadcast_to, unsqueeze
+from tinygrad_rp.ops.shape import broadcast_to, reshape, unsqueeze
 from tinygrad_rp.tensor import Tensor, wrap
 
 __all__ = [
@@ -284,7 +284,7 @@ def binary_cross_entropy_with_logits(
         pos_weight: multiplies the part of the positive class; it broadcasts to the shape.
 
     Raises:
-        RuntimeError: the targets are integers, or a weight requires grad or does not broadcast.
+        RuntimeError: the dtypes differ, or a weight requires grad or does not broadcast.
         ValueError: the shapes differ, or there is no such reduction.
     """
     name = "binary_cross_entropy_with_logits"
@@ -295,10 +295,11 @@ def binary_cross_entropy_with_logits(
             f"{name}(): input and target must have the same shape, and have {list(input.shape)} and {list(target.shape)}"
         )
     _need_floats(name, input, target)
-    dtype = result_dtype([t._array for t in (input, target, weight, pos_weight) if t is not None])
-    input, target = input.to(dtype), target.to(dtype)
-    factor = _constant(name, "weight", weight, input.shape, dtype)
-    positive = _constant(name, "pos_weight", pos_weight, input.shape, dtype)
+    for argument, value in (("target", target), ("weight", weight), ("pos_weight", pos_weight)):
+        if value is not None and value.dtype != input.dtype:
+            raise RuntimeError(f"{name}(): {argument} must have the input's dtype {input.dtype}, not {value.dtype}")
+    factor = _constant(name, "weight", weight, input.shape, input.dtype)
+    positive = _constant(name, "pos_weight", pos_weight, input.shape, input.dtype)
     return loss.binary_cross_entropy_with_logits(input, target, factor, positive, reduction)
 
 
@@ -496,12 +497,15 @@ def _cross_entropy_of_probabilities(
     _need_floats(name, input)
     dim = 0 if input.ndim == 1 else 1
     classes = input.shape[dim]
-    factors = _class_weight(name, weight, classes, input.dtype)
+    if weight is not None and weight.shape != (classes,):
+        raise RuntimeError(
+            f"{name}(): weight must hold one number for each of {classes} classes, not {list(weight.shape)}"
+        )
     if label_smoothing:
         target = target * (1 - label_smoothing) + label_smoothing / classes
     values = mul(log_softmax(input, dim), target)
-    if factors is not None:
-        values = mul(values, factors.reshape(-1, *(1,) * (input.ndim - dim - 1)))
+    if weight is not None:
+        values = mul(values, reshape(weight, -1, *(1,) * (input.ndim - dim - 1)))
     if reduction == "none":
         return neg(total(values, dim))
     summed = neg(total(values))
