@@ -163,6 +163,11 @@ def difference(mine, theirs):
     return None
 
 
+def assert_none(differences):
+    lines = [f"{operands}: {what}" for operands, what in differences.items() if what]
+    assert not lines, "\n".join(lines)
+
+
 def outcomes(call, **operands):
     return [
         attempt(
@@ -183,13 +188,13 @@ def test_two_dtypes_give_pytorchs(call):
             if isinstance(theirs, TypeError | AttributeError) and (left in NUMBERS or right in NUMBERS):
                 continue  # PyTorch takes tensors only here; a number is harmless.
             found[left, right] = difference(mine, theirs)
-    assert {pair: what for pair, what in found.items() if what} == {}
+    assert_none(found)
 
 
 @pytest.mark.parametrize("call", OF_ONE)
 def test_one_dtype_gives_pytorchs(call):
     found = {operand: difference(*outcomes(call, a=operand)) for operand in TENSORS}
-    assert {operand: what for operand, what in found.items() if what} == {}
+    assert_none(found)
 
 
 MIXED = [
@@ -225,7 +230,7 @@ def test_gradients_of_mixed_dtypes_have_the_dtype_and_shape_of_their_input(call)
                 return [value.detach(), *module.autograd.grad(value, leaves)]
 
             found[left, right] = difference(attempt(gradients, torch), attempt(gradients, ref))
-    assert {pair: what for pair, what in found.items() if what} == {}
+    assert_none(found)
 
 
 # ---------------------------------------------------------------- errors
