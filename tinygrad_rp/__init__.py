@@ -13,6 +13,8 @@ from tinygrad_rp import autograd, distributions, linalg, nn, ops
 from tinygrad_rp.engine import (
     StoppedGradientWarning,
     enable_grad,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
@@ -62,6 +64,8 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "is_tensor",
     "linalg",

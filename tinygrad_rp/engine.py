@@ -161,20 +161,42 @@ class _Anomaly:
 anomaly = _Anomaly()
 
 
-def set_detect_anomaly(mode: bool, check_nan: bool = True) -> None:
-    """Switch anomaly mode on or off; see `detect_anomaly`."""
-    anomaly.check_nan = bool(check_nan)
-    if bool(mode) != anomaly.enabled:
-        anomaly.enabled = bool(mode)
-        if mode:
-            paused.append(None)
-        else:
-            paused.pop()
-
-
 def is_anomaly_enabled() -> bool:
     """Whether anomaly mode is on."""
     return anomaly.enabled
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether anomaly mode, if on, looks for NaN."""
+    return anomaly.check_nan
+
+
+def _switch_anomaly(enabled: bool, check_nan: bool) -> tuple[bool, bool]:
+    before = (anomaly.enabled, anomaly.check_nan)
+    if enabled and not anomaly.enabled:
+        paused.append(None)
+    elif anomaly.enabled and not enabled:
+        paused.pop()
+    anomaly.enabled, anomaly.check_nan = enabled, check_nan
+    return before
+
+
+class set_detect_anomaly:
+    """Switch anomaly mode on or off: from here on, as a call; or for a ``with`` block. See `detect_anomaly`.
+
+    Args:
+        mode: on or off.
+        check_nan: whether to look for NaN; otherwise only the lines are noted, for messages.
+    """
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self._before = _switch_anomaly(bool(mode), bool(check_nan))
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        _switch_anomaly(*self._before)
 
 
 class detect_anomaly:
@@ -186,17 +208,14 @@ class detect_anomaly:
     """
 
     def __init__(self, check_nan: bool = True) -> None:
-        self._check_nan = check_nan
+        self._check_nan = bool(check_nan)
         self._before: list[tuple[bool, bool]] = []
 
     def __enter__(self) -> None:
-        self._before.append((anomaly.enabled, anomaly.check_nan))
-        set_detect_anomaly(True, self._check_nan)
+        self._before.append(_switch_anomaly(True, self._check_nan))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        set_detect_anomaly(*self._before.pop())
+    def __exit__(self, *_: object) -> None:
+        _switch_anomaly(*self._before.pop())
 
     def __call__(self, function: F) -> F:
         @functools.wraps(function)

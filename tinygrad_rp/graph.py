@@ -115,7 +115,7 @@ class Source:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Notes:
     """What the backward pass must know of a node, or of one of its outputs, beyond the ordinary.
 

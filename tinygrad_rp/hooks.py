@@ -8,13 +8,14 @@ sees tensors.
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rp.engine import no_grad
-from tinygrad_rp.graph import AccumulateGrad, Node
+from tinygrad_rp.graph import AccumulateGrad, Node, Notes
 from tinygrad_rp.tensor import Tensor, wrap
 
 __all__ = ["RemovableHandle"]
@@ -25,14 +26,17 @@ _number = itertools.count()
 class RemovableHandle:
     """What registering a hook returns: ``remove()`` takes the hook away again, also at the end of a ``with`` block."""
 
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
+    def __init__(self, notes: Notes, place: str, hook: Any) -> None:
         self.id = next(_number)
-        self._hooks = hooks
-        hooks[self.id] = hook
+        self._notes = weakref.ref(notes)  # a handle that is kept keeps no graph alive
+        self._place = place
+        getattr(notes, place)[self.id] = hook
 
     def remove(self) -> None:
         """Take the hook away; a second time changes nothing."""
-        self._hooks.pop(self.id, None)
+        notes = self._notes()
+        if notes is not None:
+            getattr(notes, self._place).pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -119,6 +123,10 @@ def _on_leaving(hook: Callable[[tuple[Any, ...], tuple[Any, ...]], Any]) -> Call
 def _several(hook: Any, returned: Any, seen: Sequence[Any]) -> Sequence[Any]:
     if returned is None:
         return seen
+    if not isinstance(returned, Tensor | tuple | list):
+        raise TypeError(
+            f"{_name(hook)} returned {type(returned).__name__}; it must return a tuple of gradients, or None"
+        )
     new = (returned,) if isinstance(returned, Tensor) else tuple(returned)
     if len(new) != len(seen):
         raise RuntimeError(f"{_name(hook)} returned {len(new)} gradients, where there are {len(seen)}")
@@ -143,7 +151,7 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Remo
     _check_callable("register_hook", hook)
     if self._node is None:
         raise RuntimeError("register_hook(): this tensor does not require grad, so no gradient will arrive at it")
-    return RemovableHandle(self._node.own_notes().hooks, _on_gradient(hook))
+    return RemovableHandle(self._node.own_notes(), "hooks", _on_gradient(hook))
 
 
 def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> RemovableHandle:
@@ -162,7 +170,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], No
         with no_grad():
             hook(leaf)
 
-    return RemovableHandle(self._node.own_notes().after, adapted)
+    return RemovableHandle(self._node.own_notes(), "after", adapted)
 
 
 def _node_hook(self: Node, hook: Callable[[tuple[Any, ...], tuple[Any, ...]], Any]) -> RemovableHandle:
@@ -177,14 +185,14 @@ def _node_hook(self: Node, hook: Callable[[tuple[Any, ...], tuple[Any, ...]], An
         def added(leaf: Tensor) -> None:
             _call(hook, False, (), (leaf.grad,))
 
-        return RemovableHandle(self.own_notes().after, added)
-    return RemovableHandle(self.own_notes().after, _on_leaving(hook))
+        return RemovableHandle(self.own_notes(), "after", added)
+    return RemovableHandle(self.own_notes(), "after", _on_leaving(hook))
 
 
 def _node_prehook(self: Node, hook: Callable[[tuple[Any, ...]], Any]) -> RemovableHandle:
     """Call ``hook(grad_outputs)`` each time that this node is about to run; a tuple that it returns takes their place."""
     _check_callable("register_prehook", hook)
-    return RemovableHandle(self.own_notes().before, _on_arriving(hook))
+    return RemovableHandle(self.own_notes(), "before", _on_arriving(hook))
 
 
 Tensor.register_hook = register_hook  # type: ignore[attr-defined]

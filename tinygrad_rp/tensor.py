@@ -954,14 +954,29 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor that shares the memory of what another library exports by the DLPack protocol.
 
     Args:
-        ext_tensor: an array or tensor in main memory that has ``__dlpack__``.
+        ext_tensor: an array or tensor in main memory that has ``__dlpack__``, or the capsule that this hands out.
 
     Raises:
         TypeError: it has no such method, or a dtype that tensors do not have.
     """
+    if type(ext_tensor).__name__ == "PyCapsule":
+        ext_tensor = _Capsule(ext_tensor)
     if not hasattr(ext_tensor, "__dlpack__"):
         raise TypeError(f"from_dlpack(): expected an object with __dlpack__, got {type(ext_tensor).__name__}")
     return from_numpy(np.from_dlpack(ext_tensor))
+
+
+class _Capsule:
+    """The capsule that a ``__dlpack__`` handed out, as the object that it came from."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # main memory
 
 
 def is_tensor(value: Any) -> bool:

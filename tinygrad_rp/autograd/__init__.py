@@ -4,6 +4,7 @@ from tinygrad_rp.autograd import functional
 from tinygrad_rp.engine import (
     detect_anomaly,
     enable_grad,
+    is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
     no_grad,
     set_detect_anomaly,
@@ -25,6 +26,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
     "no_grad",
     "set_detect_anomaly",

@@ -309,12 +309,12 @@ public(add, in_place=True)
 public(sub, in_place=True)
 public(rsub, name="__rsub__")
 public(div, in_place=True)
-public(_div, name="__truediv__")
+public(_div, name="__truediv__", in_place=True)
 public(_reflected_div, name="__rtruediv__")
 public(floor_divide, numpy=np.floor_divide, in_place=True)
-public(floor_divide, name="__floordiv__")
+public(floor_divide, name="__floordiv__", in_place=True)
 public(lambda self, other: floor_divide(other, self), name="__rfloordiv__")
-public(remainder, name="__mod__")
+public(remainder, name="__mod__", in_place=True)
 public(lambda self, other: remainder(other, self), name="__rmod__")
 public(positive, numpy=np.positive)
 public(positive, name="__pos__")
@@ -475,7 +475,7 @@ def _reflected_pow(self: Tensor, other: Any) -> Tensor:
 
 
 public(pow, numpy=np.power, in_place=True)
-public(pow, name="__pow__")
+public(pow, name="__pow__", in_place=True)
 public(_reflected_pow, name="__rpow__")
 
 sqrt = elementwise("sqrt", np.sqrt, "√x", x=lambda g, out: g / (2 * out), floating=True, domain=POSITIVE)
@@ -1459,7 +1459,7 @@ def _bitwise(name: str, ufunc: np.ufunc) -> Any:
         differentiable=False,
         numpy=ufunc,
     )
-    public(compute, name=f"__{name}__")
+    public(compute, name=f"__{name}__", in_place=True)
     public(compute, name=f"__r{name}__")
     return compute
 

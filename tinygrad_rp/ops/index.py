@@ -53,11 +53,6 @@ def need(name: str, argument: str, value: Any) -> Tensor:
     return value
 
 
-def kept(array: Any, *tensors: Tensor) -> Any:
-    """The array, copied where a node will keep it: it would be changed under the node's eyes by who owns it."""
-    return array.copy() if any(t._node is not None for t in tensors) else array
-
-
 def known_from(result: Tensor, *choosers: Tensor) -> Tensor:
     """The result, which knows where the tensors come from that chose its elements, where no gradient says it."""
     origins = [t._origin for t in choosers]
@@ -187,7 +182,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     if sparse_grad:
         raise NotImplementedError("gather(): there are no sparse gradients here; leave sparse_grad out")
     aligned, dim, indices = _aligned("gather", input, dim, index)
-    taken = take_along(aligned, kept(indices, input), dim)
+    taken = take_along(aligned, indices, dim)
     return known_from(_unaligned(taken, index._array.shape), index)
 
 
@@ -231,7 +226,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         _in_range(name, array, dim, length)
         if shape != (wanted := (*common[:dim], length, *common[dim + 1 :])):
             input = input.expand(wanted)
-    return known_from(take_along(input, kept(array, input), dim), indices)
+    return known_from(take_along(input, array, dim), indices)
 
 
 def _stands(shape: tuple[int, ...], target: tuple[int, ...], basic: Any, rest: Any) -> Any:
@@ -336,9 +331,9 @@ def scatter(
     aligned, dim, indices = _aligned("scatter", input, dim, index)
     if isinstance(src, Tensor):
         src = _source("scatter", aligned, indices, src)
-        result = _scatter(aligned, src, kept(indices, input, src), dim)
+        result = _scatter(aligned, src, indices, dim)
     else:
-        result = _scatter_number(aligned, kept(indices, input), dim, _number("scatter", src))
+        result = _scatter_number(aligned, indices, dim, _number("scatter", src))
     return known_from(_unaligned(result, input._array.shape), index)
 
 
@@ -375,7 +370,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """As `scatter`, but what is put at a place is added to what is there. Arguments and errors as there."""
     aligned, dim, indices = _aligned("scatter_add", input, dim, index)
     src = _source("scatter_add", aligned, indices, src)
-    result = _scatter_add(aligned, src, kept(indices, src), dim)
+    result = _scatter_add(aligned, src, indices, dim)
     return known_from(_unaligned(result, input._array.shape), index)
 
 
@@ -469,7 +464,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         raise IndexError(
             f"index_select(): a tensor without dimensions is read at one index, and there are {indices.size}"
         )
-    return known_from(_index_select(input, dim, kept(indices, input)), index)
+    return known_from(_index_select(input, dim, indices), index)
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
@@ -501,7 +496,7 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     _in_range(name, indices, dim, _length(input, dim))
     if not shape:
         source = source.reshape(())
-    return known_from(_index_add(input, source, dim, kept(indices, source), alpha), index)
+    return known_from(_index_add(input, source, dim, indices, alpha), index)
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
@@ -574,10 +569,10 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     need("masked_fill", "input", input)
     held = _masked("masked_fill", mask)
     if not isinstance(value, Tensor):
-        return known_from(_masked_fill(input, _number("masked_fill", value), kept(held, input)), mask)
+        return known_from(_masked_fill(input, _number("masked_fill", value), held), mask)
     if value._array.ndim:
         raise RuntimeError(f"masked_fill(): a tensor as value must have no dimensions, not shape {list(value.shape)}")
-    return known_from(_masked_fill_tensor(input, value, kept(held, input, value)), mask)
+    return known_from(_masked_fill_tensor(input, value, held), mask)
 
 
 def _select_masked(x: Any, mask: Any) -> Any:
@@ -613,7 +608,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
         RuntimeError: the mask does not hold bools, or the shapes do not broadcast.
     """
     held = _masked("masked_select", mask)
-    return known_from(_masked_select(input, kept(held, need("masked_select", "input", input))), mask)
+    return known_from(_masked_select(input, held), mask)
 
 
 # ------------------------------------------------------------------------------------------------------------ indexing
@@ -809,7 +804,7 @@ def _part_of(self: Tensor, index: Any) -> Tensor:
     basic, rest = steps(index, shape)
     try:
         result = self if basic is None else view_at(self, basic)
-        return result if rest is None else _index(result, _own(result, rest))
+        return result if rest is None else _index(result, rest)
     except IndexError:
         raise explained(index, shape) from None
 
@@ -829,13 +824,6 @@ def view_at(self: Tensor, basic: tuple[Any, ...]) -> Tensor:
 
 
 _ALL = slice(None)
-
-
-def _own(input: Tensor, rest: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The index, with index tensors copied where a node keeps them."""
-    if input._node is None:
-        return rest
-    return tuple(p.copy() if isinstance(p, np.ndarray) else p for p in rest)
 
 
 def _at(x: Any, basic: Any, rest: Any) -> Any:
@@ -929,8 +917,6 @@ def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate:
             f"index_put(): values of shape {list(values.shape)} do not broadcast to the shape {list(target)} of what the index "
             "names"
         ) from None
-    if rest is not None and (input._node is not None or values._node is not None):
-        rest = tuple(p.copy() if isinstance(p, np.ndarray) else p for p in rest)
     choosers = [p for p in index if isinstance(p, Tensor)]
     return known_from(_index_put(input, values, basic, rest, bool(accumulate)), *choosers)
 
@@ -959,7 +945,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     if indices.size and (indices.min() < -n or indices.max() >= n):
         wrong = indices[(indices < -n) | (indices >= n)].flat[0]
         raise IndexError(f"take(): index {wrong} is out of range for a tensor of {n} elements")
-    return known_from(_take(input, kept(indices, input)), index)
+    return known_from(_take(input, indices), index)
 
 
 # -------------------------------------------------------------------------------------------------- places and counts
@@ -1032,7 +1018,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if weights.dtype.kind != "f":
         weights = weights.to(np.float64)
     length = max(int(array.max()) + 1 if array.size else 0, minlength)
-    return known_from(put_at(weights, (kept(array, weights),), (length,)), input)
+    return known_from(put_at(weights, (array,), (length,)), input)
 
 
 def _one_hot(x: Any, num_classes: int) -> Any:

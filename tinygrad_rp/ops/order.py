@@ -78,7 +78,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     """
     dim = dimension("sort", dim, need("sort", "input", input)._array.ndim)
     indices = _argsort(input, dim, bool(descending))
-    return Found(_sort(input, indices._array.copy(), dim), indices)
+    return Found(_sort(input, indices._array, dim), indices)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -115,7 +115,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     values = _topk(input, indices, dim)
     if not x.ndim and k == 0:
         raise RuntimeError("topk(): a tensor without dimensions has one element to choose, so k must be 1")
-    return Found(values, wrap(indices.copy()))
+    return Found(values, wrap(indices))
 
 
 for _function in (sort, argsort, topk):

@@ -210,7 +210,7 @@ def _running(name: str, ufunc: np.ufunc) -> Callable[..., Found]:
             indices = np.maximum.accumulate(reached, axis=dim)
         else:
             indices = np.zeros((), np.int64)
-        return Found(along(input, indices, dim), wrap(indices.copy()))
+        return Found(along(input, indices, dim), wrap(indices))
 
     running.__name__ = running.__qualname__ = name
     running.__doc__ = (
