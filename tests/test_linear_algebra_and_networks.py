@@ -154,6 +154,31 @@ def test_solve_takes_vectors_as_pytorch_decides_it():
         tg.linalg.solve(tg.eye(2), tg.ones(3))
 
 
+@pytest.mark.parametrize("lower", [True, False])
+def test_eigenvalues_and_vectors_of_a_symmetric_matrix_are_twice_differentiable(lower):
+    a = leaf(2, 3, 3)
+
+    def rebuilt(a):
+        values, vectors = tg.linalg.eigh(positive(a), "L" if lower else "U")
+        return values, (vectors * tg.exp(values).unsqueeze(-2)) @ vectors.mT  # whatever the signs of the vectors
+
+    values, vectors = tg.linalg.eigh(positive(a).detach())
+    np.testing.assert_allclose(
+        (positive(a).detach() @ vectors).numpy(), (vectors * values.unsqueeze(-2)).numpy(), atol=1e-13
+    )
+    assert gradcheck(rebuilt, [a])
+    assert gradgradcheck(rebuilt, [a])
+
+
+def test_equal_eigenvalues_have_a_gradient_and_their_vectors_none():
+    a = tg.eye(2, dtype=tg.float64).requires_grad_()
+    values, vectors = tg.linalg.eigh(a)
+    (g,) = tg.autograd.grad(values.sum(), a, retain_graph=True)
+    np.testing.assert_array_equal(g.numpy(), np.eye(2))
+    (g,) = tg.autograd.grad(vectors[0, 1], a)
+    assert not np.isfinite(g.numpy()).all()
+
+
 # -------------------------------------------------------------------------------------------------------- determinants
 
 

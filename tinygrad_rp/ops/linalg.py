@@ -861,6 +861,71 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     return _solve(A, B, left, vector)
 
 
+# ---------------------------------------------------------------------------------------------------------- eigenvalues
+
+
+class Eigh(NamedTuple):
+    """What ``eigh`` returns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+def _decomposed(x: Any, upper: bool) -> Any:
+    """The eigenvectors, and in a last row the eigenvalues."""
+    _need_square("eigh", x)
+    try:
+        values, vectors = np.linalg.eigh(x, "U" if upper else "L")
+    except np.linalg.LinAlgError as error:
+        raise LinAlgError(f"linalg.eigh(): the eigenvalues could not be found: {error}") from None
+    return np.concatenate([vectors, values[..., None, :]], -2)
+
+
+def _eigh_back(g: Any, out: Any) -> Any:
+    v, values = out[..., :-1, :], out[..., -1:, :]
+    turned = np.matmul(_mT(v), g[..., :-1, :])
+    turned = (turned - _mT(turned)) / 2  # the vectors can only turn
+    gaps = values - _mT(values)
+    diagonal = np.eye(v.shape[-1], dtype=np.bool_)
+    # vectors of one eigenvalue have no derivative, which matters only where a gradient arrives at them
+    bare, bare_gaps = (t._array if isinstance(t, Tensor) else t for t in (turned, gaps))
+    idle = diagonal | ((bare == 0) & (bare_gaps == 0))
+    inside = np.where(idle, 0.0, turned / np.where(idle, 1.0, gaps))
+    return np.matmul(np.matmul(v, np.where(diagonal, g[..., -1:, :], inside)), _mT(v))
+
+
+_eigh = operation(
+    "eigh",
+    _decomposed,
+    "V, λ with A = V diag(λ) Vᵀ",
+    signature="A, upper",
+    # Giles (2008), "Collected matrix derivative results", 3.1
+    x=lambda g, out: _eigh_back(g, out),
+    node="LinalgEighBackward0",
+    title="linalg.eigh",
+    method=False,
+    kinks="equal eigenvalues, where their vectors have no derivative; only one triangle of A is read; the gradient is symmetric",
+    examples=[example((1, 1), upper=False), example((2, 1, 1), upper=True)],
+)
+
+
+def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
+    """The eigenvalues of a symmetric matrix, in ascending order, and the eigenvectors, as columns, of length 1 and either sign.
+
+    Args:
+        A: of shape (…, n, n).
+        UPLO: which triangle of A is read, ``"L"`` the lower or ``"U"`` the upper one.
+
+    Raises:
+        LinAlgError: the eigenvalues could not be found.
+        RuntimeError: the matrices are not square, or not of floating-point numbers; or ``UPLO`` is something else.
+    """
+    if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
+        raise RuntimeError(f"linalg.eigh(): UPLO must be 'L' or 'U', not {UPLO!r}")
+    packed = _eigh(A, UPLO.upper() == "U")
+    return Eigh(packed[..., -1, :], packed[..., :-1, :])
+
+
 # -------------------------------------------------------------------------------------------------------- determinants
 
 
@@ -875,9 +940,11 @@ def _singular_values(x: Any) -> Any:
 def _without_each(s: Any) -> Any:
     """For each element the product of all others."""
     ones = np.ones_like(s[..., :1])
-    before = np.cumprod(np.concatenate([ones, s[..., :-1]], -1), -1)
-    after = np.cumprod(np.concatenate([ones, s[..., :0:-1]], -1), -1)[..., ::-1]
-    return before * after
+    with np.errstate(all="ignore"):
+        # in float64, because products of some elements reach further than that of all
+        before = np.cumprod(np.concatenate([ones, s[..., :-1]], -1), -1, np.float64)
+        after = np.cumprod(np.concatenate([ones, s[..., :0:-1]], -1), -1, np.float64)[..., ::-1]
+        return (before * after).astype(s.dtype)
 
 
 def _without_pairs(s: Any) -> Any:
@@ -944,7 +1011,8 @@ _cofactor: Callable[..., Tensor] = operation(
 
 def _volume(x: Any) -> Any:
     _need_square("det", x)
-    return np.asarray(np.linalg.det(x))
+    with np.errstate(all="ignore"):
+        return np.asarray(np.linalg.det(x))
 
 
 det = operation(
@@ -975,7 +1043,8 @@ class SLogDet(NamedTuple):
 
 def _parts(x: Any, part: int) -> Any:
     _need_square("slogdet", x)
-    sign, logabsdet = np.linalg.slogdet(x)
+    with np.errstate(all="ignore"):
+        sign, logabsdet = np.linalg.slogdet(x)
     return np.asarray(logabsdet if part else np.where(np.isnan(logabsdet), 0, sign).astype(x.dtype))
 
 
