@@ -289,7 +289,8 @@ def _unary(x: Any, subscripts: str, output: str) -> Any:
     """Diagonals, sums and transpositions of one array; a view of it where nothing is summed."""
     if x.dtype.kind in "biu" and any(s not in output for s in subscripts):
         x = x.astype(np.int64)  # as sum() does
-    return np.einsum(f"{subscripts}->{output}", x)
+    # NumPy would copy what has no dimensions
+    return x[...] if subscripts == output else np.einsum(f"{subscripts}->{output}", x)
 
 
 def _unary_back(g: Any, shape: tuple[int, ...], subscripts: str, output: str) -> Any:
