@@ -127,7 +127,7 @@ MAY = {
     "np.clip": lambda t: np.clip(t, 0.3, 1.6),
     "np.abs": lambda t: np.abs(t),
     "np.maximum": lambda t: np.maximum(t, 0.9),
-    "np.round": lambda t: np.round(t * 3) + t,
+    "np.round": lambda t: np.round(t * 3 + 0.1) + t,
     "np.sort": lambda t: np.sort(t),
     "np.sort along an axis": lambda t: np.sort(t, axis=0),
     "np.flip": lambda t: np.flip(t),

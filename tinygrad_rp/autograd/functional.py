@@ -25,12 +25,14 @@ Function = Callable[..., Any]
 
 def _many(name: str, what: str, tensors: Any) -> tuple[bool, tuple[Tensor, ...]]:
     """Whether several tensors were given, and the tensors."""
-    several = isinstance(tensors, tuple | list)
+    several = isinstance(tensors, tuple)
     found = tuple(tensors) if several else (tensors,)
     for i, t in enumerate(found):
         if not isinstance(t, Tensor):
             place = f"{what}[{i}]" if several else what
-            raise TypeError(f"{name}(): {place} must be a tensor, not {type(t).__name__}")
+            raise TypeError(
+                f"{name}(): {place} must be a tensor{'' if several else ' or a tuple of them'}, not {type(t).__name__}"
+            )
     return several, found
 
 

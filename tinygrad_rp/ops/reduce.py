@@ -550,7 +550,7 @@ def _extreme(name: str, ufunc: np.ufunc, place_of: Callable[..., Any], pairwise:
                 f"{name}(): dimension {dim} of a tensor of shape {list(array.shape)} has no elements"
             ) from None
         values = along(input, indices, dim, keepdim)
-        return Found(values, wrap(np.array(indices if keepdim or not array.ndim else np.squeeze(indices, dim))))
+        return Found(values, wrap(indices if keepdim or not array.ndim else np.squeeze(indices, dim)))
 
     extreme.__name__ = extreme.__qualname__ = name
     extreme.__doc__ = (
