@@ -757,7 +757,7 @@ def _function_text(
         "    result._array = out",
     ]
     if view:
-        lines.append(f"    if out.base is not None: view_of(result, {plain[0]})")
+        lines.append(f"    if out.base is not None or out is {names[0]}: view_of(result, {plain[0]})")
     no_edges = " and ".join(f"e_{x} is None" for x in tensors)
     no_origins = " and ".join(f"o_{x} is None" for x in tensors)
     edges = "(" + ", ".join(f"e_{x}" for x in tensors) + ",)"

@@ -617,8 +617,7 @@ class _Views(list["weakref.ref[Tensor]"]):
 
 def view_of(made: Tensor, of: Tensor) -> None:
     """Note that a tensor is a view, if it lies in the memory of the tensor that it was made of."""
-    base, array = made._array.base, of._array
-    if base is not array and base is not array.base and owner_of(made._array) is not owner_of(array):
+    if owner_of(made._array) is not owner_of(of._array):
         return
     root: Tensor = getattr(of, "_root", of)
     made._root = root
