@@ -86,10 +86,9 @@ at("F.max_pool2d(x, 2, 1, 1)", "F.avg_pool2d(x, 2, 1, 1)", x=[[[-1.0, -2.0], [-3
 
 OF_ONE = [
     *names("m.{}(x)", "relu abs sign square sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p"),
-    *names("m.{}(x)", "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid logit"),
+    *names("m.{}(x)", "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid"),
     *names("m.{}(x)", "erf erfc erfinv floor ceil round trunc frac nan_to_num isnan isfinite neg"),
-    *names("F.{}(x)", "relu leaky_relu elu gelu silu softplus logsigmoid"),
-    "F.gelu(x, approximate='tanh')",
+    *names("F.{}(x)", "relu leaky_relu elu silu softplus logsigmoid"),
     "F.leaky_relu(x, 0.0)",
     "F.leaky_relu(x, -0.5)",
     "F.elu(x, 0.0)",
@@ -109,7 +108,6 @@ OF_ONE = [
     "m.xlogy(x, -1.0)",
     "m.xlogy(x, float('nan'))",
     "m.logit(x, eps=0.1)",
-    "m.logit(x, eps=0.0)",
     "m.where(x > 0, m.sqrt(x), 0.0)",
     "m.where(x > 0, m.log(x), x)",
     "m.where(x > 0, 1 / x, m.zeros_like(x))",
@@ -123,6 +121,9 @@ OF_ONE = [
 ]
 at(*OF_ONE, x=[0.0, -0.0, 1.0, -1.0])
 at(*OF_ONE, x=[nan, inf, -inf])
+# PyTorch's float32 and float64 differ in gelu at infinity and in logit at -0.
+at("F.gelu(x)", "F.gelu(x, approximate='tanh')", x=[0.0, -0.0, nan])
+at("m.logit(x)", "m.logit(x, eps=0.0)", x=[0.0, 1.0, 0.5, 2.0, -1.0, inf])
 for power in (0, 1, 2, 3, -1, -2, 0.5, 1.5, -0.5, 1.0, 2.0, inf, -inf, nan):
     number = str(power) if np.isfinite(power) else f"float('{power}')"
     at(f"m.pow(x, {number})", x=[0.0, -0.0, 1.0, -1.0, 2.0, -2.0])
@@ -350,7 +351,7 @@ at("F.binary_cross_entropy_with_logits(x, x.detach())", "F.linear(x.reshape(0, 2
 # ---------------------------------------------------------------- matrices
 
 SINGULAR = [[1.0, 2.0], [2.0, 4.0]]
-at("m.linalg.det(x.double())", "m.linalg.slogdet(x)[1].detach()", "m.linalg.slogdet(x.detach())", x=SINGULAR)
+at("m.linalg.det(x.detach())", "m.linalg.slogdet(x)[1].detach()", "m.linalg.slogdet(x.detach())", x=SINGULAR)
 at("m.linalg.inv(x)", "m.linalg.solve(x, x)", "m.linalg.cholesky(x)", x=[[0.0, 0.0], [0.0, 0.0]])
 at("m.linalg.det(x).detach()", x=[[0.0, 0.0], [0.0, 0.0]])
 at("m.linalg.inv(x)", "m.linalg.solve(x, x[0])", x=[[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]])
@@ -581,6 +582,7 @@ def assert_same(call, draws, dtype, tolerance):
             forward(torch, call, arrays)
         return
     smooth = dtype == "float64" and all(np.isfinite(a).all() for a in arrays.values())
+    smooth = smooth and "binary_cross_entropy(" not in call  # no number at 0 and 1 is the derivative of the clamped one
     theirs = attempt(evaluate, ref, call, arrays, 2 if smooth else 1)
     if isinstance(theirs, Exception):  # PyTorch has no second derivative for a few
         theirs = evaluate(ref, call, arrays, 1)
@@ -595,6 +597,14 @@ def assert_same(call, draws, dtype, tolerance):
             finite = np.isfinite(array(b))
             what = f"second derivative of input {number}"
             np.testing.assert_allclose(array(a)[finite], array(b)[finite], rtol=1e-9, atol=1e-9, err_msg=what)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_gradient_of_the_determinant_of_a_singular_matrix_is_its_adjugate(dtype):
+    a = torch.tensor(np.array([[1, 2], [2, 4]], dtype=dtype), requires_grad=True)
+    # PyTorch has it right only where the gradient is to be differentiated again.
+    (gradient,) = torch.autograd.grad(torch.linalg.det(a), a, create_graph=True)
+    np.testing.assert_allclose(array(gradient), [[4, -2], [-2, 1]], rtol=1e-5)
 
 
 def test_of_two_values_scattered_to_one_place_one_stays_and_both_get_the_gradient():
