@@ -610,10 +610,11 @@ def _warn_of_starved_leaves(roots: Iterable[tuple[Any, Any]], visited: list[Node
         for edge, stop in zip(node.edges, node.stops, strict=True):
             target = edge.node if type(edge) is Output else edge
             if node not in alive:
-                blame.setdefault(target, blame[node])
+                if node in blame:
+                    blame.setdefault(target, blame[node])
             elif stop is None or stop.kind != "zero":
                 alive.add(target)
-            else:
+            elif not stop.harmless:
                 blame.setdefault(target, (node, stop))
     starved: dict[tuple[str, Stop], list[Any]] = {}
     for leaf in leaves:

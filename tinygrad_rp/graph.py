@@ -54,11 +54,13 @@ class Stop:
             ``"surrogate"``, a gradient flows, but not the derivative of what was computed.
         reason: one sentence that says why, for a reader who sees it for the first time.
         remedies: what can be used instead, each in a sentence or a line of code; may be empty.
+        harmless: whether zeros are the truth, since the result does not depend on the input: nobody need be warned of that.
     """
 
     kind: Literal["zero", "missing", "surrogate"]
     reason: str
     remedies: tuple[str, ...] = ()
+    harmless: bool = False
 
 
 class Source:

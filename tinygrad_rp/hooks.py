@@ -123,14 +123,13 @@ def _on_leaving(hook: Callable[[tuple[Any, ...], tuple[Any, ...]], Any]) -> Call
 def _several(hook: Any, returned: Any, seen: Sequence[Any]) -> Sequence[Any]:
     if returned is None:
         return seen
-    if not isinstance(returned, Tensor | tuple | list):
+    if not isinstance(returned, tuple):
         raise TypeError(
             f"{_name(hook)} returned {type(returned).__name__}; it must return a tuple of gradients, or None"
         )
-    new = (returned,) if isinstance(returned, Tensor) else tuple(returned)
-    if len(new) != len(seen):
-        raise RuntimeError(f"{_name(hook)} returned {len(new)} gradients, where there are {len(seen)}")
-    return [_handed_back(_name(hook), n, s) for n, s in zip(new, seen, strict=True)]
+    if len(returned) != len(seen):
+        raise RuntimeError(f"{_name(hook)} returned {len(returned)} gradients, where there are {len(seen)}")
+    return [_handed_back(_name(hook), new, old) for new, old in zip(returned, seen, strict=True)]
 
 
 def _check_callable(name: str, hook: Any) -> None:

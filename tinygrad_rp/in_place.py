@@ -102,10 +102,6 @@ def change(tensor: Tensor, out: Tensor, name: str) -> Tensor:
         RuntimeError: the shape or the dtype does not fit; the tensor is then as before.
     """
     refuse_result(tensor, out._array, name)
-    if mode.enabled and tensor._node is not None and out._node is None:
-        raise RuntimeError(
-            f"{name}: the result carries no gradient, but the tensor requires grad: make a new tensor, or detach() this one"
-        )
     node = out._node.node if type(out._node) is Output else out._node
     if node is not None and node is not tensor._node:
         node.keep_copy(tensor._array)

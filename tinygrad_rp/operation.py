@@ -427,7 +427,12 @@ def changing(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         refuse_change(self, called)
-        return change(self, function(self, *args, **kwargs), called)
+        out = function(self, *args, **kwargs)
+        if mode.enabled and self._node is not None and out._node is None:
+            raise RuntimeError(
+                f"{called}: the result carries no gradient, but the tensor requires grad: make a new tensor, or detach() this one"
+            )
+        return change(self, out, called)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"``{name.removesuffix('_')}()``, written into this tensor, which is returned."

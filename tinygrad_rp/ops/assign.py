@@ -1,7 +1,8 @@
 """Writing into a tensor: ``zero_``, ``fill_``, ``copy_`` and ``x[index] = value``.
 
 Most in-place methods follow from their operation (``exp_`` from ``exp``); these write a value that is not computed from
-the old one, which therefore gets a gradient of zero.
+the old one, which therefore gets a gradient of zero. ``x[index] = value`` records no operation of its own where the index
+names a view: the history of ``x`` is then a ``CopySlices`` of the old ``x`` and the value.
 """
 
 from __future__ import annotations
@@ -10,20 +11,27 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rp.graph import Stop
 from tinygrad_rp.in_place import change, refuse_change
-from tinygrad_rp.operation import SAME, example, operation, public
+from tinygrad_rp.operation import SAME, operation, public
 from tinygrad_rp.ops.index import explained, index_put, steps, view_at
+from tinygrad_rp.ops.shape import to
 from tinygrad_rp.tensor import Tensor, as_tensor, wrap
 
 __all__: list[str] = []
+
+OVERWRITTEN = Stop(
+    "zero",
+    "the value was written over: nothing computed later depends on what was there before, so zeros go back.",
+    harmless=True,
+)
 
 _zero = operation(
     "zero",
     lambda x: np.zeros(x.shape, x.dtype),
     "0, whatever was there",
-    x=lambda g: np.zeros_like(g),
+    stops={"x": OVERWRITTEN},
     method=False,
-    examples=[example((2, 3)), example((0,))],
 )
 
 _fill = operation(
@@ -31,9 +39,8 @@ _fill = operation(
     lambda x, value: np.full(x.shape, value, x.dtype),
     "one number, whatever was there",
     signature="input, value",
-    x=lambda g: np.zeros_like(g),
+    stops={"x": OVERWRITTEN},
     method=False,
-    examples=[example((2, 3), value=1.5)],
 )
 _copy = operation(
     "copy",
@@ -41,11 +48,10 @@ _copy = operation(
     "y, in the shape and the dtype of x",
     signature="input, src",
     inputs=2,
-    x=lambda g: np.zeros_like(g),
+    stops={"x": OVERWRITTEN},
     y=SAME,
     node="CopyBackwards",
     method=False,
-    examples=[example((2, 3), (3,)), example((2,), ())],
 )
 
 
@@ -124,14 +130,18 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
         raise explained(index, shape) from None
     while source._array.ndim > target.ndim and source._array.shape[0] == 1:
         source = view_at(source, (0, ...))
-    try:
-        np.broadcast_to(source._array, target.shape)
-    except ValueError:
-        raise RuntimeError(
-            f"{name}: a value of shape {list(source.shape)} does not broadcast to the shape {list(target.shape)} of the part "
-            "that the index names"
-        ) from None
-    change(place, _copy(place, source) if rest is None else index_put(place, rest, source), name)
+    if rest is not None:
+        source = index_put(place, rest, source)
+    else:
+        try:
+            source = source if source._array.shape == target.shape else source.expand(target.shape)
+        except RuntimeError:
+            raise RuntimeError(
+                f"{name}: a value of shape {list(source.shape)} does not broadcast to the shape {list(target.shape)} of the "
+                "part that the index names"
+            ) from None
+        source = to(source, target.dtype)
+    change(place, source, name)
 
 
 for _function in (zero_, fill_, copy_, __setitem__):
