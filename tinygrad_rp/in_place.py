@@ -45,7 +45,7 @@ def refuse_change(tensor: Tensor, name: str) -> None:
     """
     array = tensor._array
     if mode.enabled:
-        root = tensor._base
+        root = getattr(tensor, "_root", None)
         changed = tensor if root is None else root
         if type(changed._node) is AccumulateGrad:
             what = "a leaf that requires grad" if root is None else "a view of a leaf that requires grad"
@@ -58,7 +58,11 @@ def refuse_change(tensor: Tensor, name: str) -> None:
                 f"{name}: this view was made under no_grad(), so its history does not lead to the tensor that it is a view of. "
                 "Make the view where operations are recorded, or change it under no_grad()"
             )
-    if array.size > 1 and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)):
+    if (
+        0 in array.strides
+        and array.size > 1
+        and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
+    ):
         raise RuntimeError(
             f"{name}: several elements of this tensor of shape {list(array.shape)} lie in one place in memory (it was "
             "expanded): clone() it before you change it in place"
@@ -115,14 +119,16 @@ def change(tensor: Tensor, out: Tensor, name: str) -> Tensor:
     return tensor
 
 
-def write(tensor: Tensor, values: Any, name: str, index: Any = ...) -> None:
-    """Write into the memory of a tensor, or into a part of it, and note that it was changed."""
-    array = tensor._array
-    root = tensor if tensor._base is None else tensor._base
-    for seen in {id(t): t for t in (tensor, root, *_views_of(root))}.values():
-        _keep_value(seen._node)
-    array[index] = values
-    mark_changed(array, name, line_of_caller())
+def write(tensor: Tensor, values: Any, name: str) -> None:
+    """Write into the memory of a tensor, and note that it was changed."""
+    _keep_value(tensor._node)
+    root = getattr(tensor, "_root", tensor)
+    if root is not tensor:
+        _keep_value(root._node)
+    for view in _views_of(root):
+        _keep_value(view._node)
+    tensor._array[...] = values
+    mark_changed(tensor._array, name, line_of_caller())
 
 
 def _keep_value(node: Any) -> None:

@@ -427,7 +427,8 @@ def changing(name: str, function: Callable[..., Tensor]) -> Callable[..., Tensor
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         refuse_change(self, called)
-        out = function(self, *args, **kwargs)
+        # without recording, the tensor stays what it is, and nothing need be known of where the result comes from
+        out = function(self if mode.enabled else wrap(self._array), *args, **kwargs)
         if mode.enabled and self._node is not None and out._node is None:
             raise RuntimeError(
                 f"{called}: the result carries no gradient, but the tensor requires grad: make a new tensor, or detach() this one"
