@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import sys
 import threading
 import warnings
@@ -139,7 +141,8 @@ def test_plain_passes_after_a_recorded_one_leave_no_growing_graph():
     (x**3).backward(create_graph=True)
     for _ in range(3):
         (x**3).backward()
-    assert x.grad.item() == 4 * 12.0 and not x.grad.requires_grad
+    assert x.grad.item() == 4 * 12.0
+    assert x.grad.grad_fn.name() == "CloneBackward0"  # the history of the recorded pass alone
 
 
 def test_a_parameter_that_was_let_go_comes_back_as_a_parameter():
@@ -361,3 +364,174 @@ def test_leaves_that_the_caller_let_go_are_drawn_each_by_itself():
         graph = read(leaf(3.0) * leaf(4.0) + leaf(5.0))
         values = sorted(node.value.item() for node in graph.nodes if node.kind == "leaf")
         assert values == [3.0, 4.0, 5.0]
+
+
+# -------------------------------------------------------------------------------------------------- in place, views and hooks
+
+
+def test_a_leaf_that_is_itself_a_view_is_not_changed_in_place():
+    x = tg.arange(6.0).view(2, 3).requires_grad_()
+    with pytest.raises(RuntimeError, match="leaf"):
+        x -= 0.1
+    base = tg.ones(4)
+    part = base[:2].requires_grad_()
+    with pytest.raises(RuntimeError, match="leaf"):
+        base.mul_(leaf(2.0).float())
+    assert base.tolist() == [1.0] * 4 and part.is_leaf
+
+
+def test_what_squeeze_hands_back_unchanged_is_a_view():
+    x = leaf(1.0, 2.0, 3.0)
+    y = x * 1
+    y.squeeze(0).mul_(2)
+    y.sum().backward()
+    assert x.grad.tolist() == [2.0] * 3
+    with pytest.raises(RuntimeError, match="leaf"):
+        x.squeeze(0).mul_(2)
+
+
+def test_a_recorded_pass_gives_each_leaf_a_gradient_of_its_own():
+    a, b = leaf(1.0, 1.0), leaf(0.0, 0.0)
+    y = a + b
+    y.retain_grad()
+    (y**2).sum().backward(create_graph=True)
+    for g in (a.grad, b.grad):
+        g.data.mul_(0.5)
+    assert a.grad.tolist() == b.grad.tolist() == [1.0, 1.0] and y.grad.tolist() == [2.0, 2.0]
+    assert a.grad.requires_grad
+
+
+class Reversed(autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        return -g
+
+
+def test_a_change_that_would_lose_the_rule_of_a_function_is_refused():
+    for change in (lambda h, y: h.mul_(2), lambda h, y: y.mul_(2), lambda h, y: y[:1].mul_(2)):
+        h = leaf(1.0, 2.0) * 1
+        y = Reversed.apply(h)
+        with pytest.raises(RuntimeError, match="Function"):
+            change(h, y)
+        assert h.tolist() == [1.0, 2.0]
+
+
+def test_a_memory_map_is_memory_like_any_other(tmp_path):
+    w = tg.ones(4, requires_grad=True)
+    x = tg.from_numpy(np.memmap(tmp_path / "numbers", np.float32, "w+", shape=4))
+    y = x * w
+    x[:2].add_(1)
+    with pytest.raises(RuntimeError, match="in place"):
+        y.sum().backward()
+    x[0] = w[0]
+    assert x.requires_grad
+
+
+def test_a_subclass_of_numpys_array_does_not_bring_its_own_rules():
+    x = tg.from_numpy(np.matrix([[1.0, 2.0], [3.0, 4.0]]))
+    assert (x**2).tolist() == [[1.0, 4.0], [9.0, 16.0]] and x[0].shape == (2,)
+    for make in (tg.tensor, tg.from_numpy, lambda a: tg.ones(2) + a):
+        with pytest.raises(TypeError, match="masked"):
+            make(np.ma.array([1.0, 2.0], mask=[True, False]))
+
+
+def test_integers_that_take_a_value_carry_no_gradient():
+    w = tg.ones(1, requires_grad=True)
+    for write in (lambda x: x.__setitem__(0, w[0]), lambda x: x.copy_(w)):
+        x = tg.zeros(3, dtype=tg.int64)
+        write(x)
+        assert not x.requires_grad and x[0].item() == 1
+        assert "integers" in x.sources[0].stop.reason
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**10, -(10**10)])
+def test_a_number_that_does_not_fit_an_integer_tensor_is_refused(value):
+    x = tg.zeros(2, dtype=tg.int32)
+    for write in (lambda: x.__setitem__(0, value), lambda: x.fill_(value)):
+        with pytest.raises(RuntimeError, match="overflow"):
+            write()
+    assert x.tolist() == [0, 0]
+
+
+def test_a_function_that_changes_its_input_has_no_jacobian():
+    for compute in (autograd.functional.jacobian, autograd.functional.vjp):
+        with pytest.raises(RuntimeError, match="in place"):
+            compute(lambda x: x.mul_(2).sum(), leaf(1.0, 2.0), create_graph=True)
+
+
+def test_the_hook_of_a_node_sees_gradients_of_the_shapes_and_dtypes_of_its_inputs():
+    m, x = leaf(*range(8)).detach().reshape(2, 4).requires_grad_(), tg.ones(4, requires_grad=True)
+    seen = []
+    z = m * x
+    z.grad_fn.register_hook(lambda into, out: seen.extend((g.shape, g.dtype) for g in into))
+    z.sum().backward()
+    assert seen == [((2, 4), tg.float64), ((4,), tg.float32)]
+
+
+def test_a_hook_before_a_node_changes_nothing_but_what_the_node_is_handed():
+    x = leaf(2.0)
+    y = x * 3
+    y.retain_grad()
+    y.grad_fn.register_prehook(lambda out: (out[0] * 10,))
+    assert autograd.grad((y * 3).sum(), y, retain_graph=True)[0].tolist() == [3.0]
+    y.grad = None
+    (y * 3).sum().backward()
+    assert y.grad.tolist() == [3.0] and x.grad.tolist() == [90.0]
+
+
+def test_a_retained_gradient_is_kept_whichever_way_it_arrives():
+    for run in (
+        lambda x, y: y.sum().backward(inputs=[y]),
+        lambda x, y: autograd.grad(y.sum(), x),
+        lambda x, y: autograd.grad(y.sum(), y),
+    ):
+        x = leaf(1.0)
+        y = x * 2
+        y.retain_grad()
+        run(x, y)
+        assert y.grad.tolist() == [1.0]
+    x = leaf(1.0).requires_grad_(False)
+    x.mul_(leaf(3.0))
+    x.retain_grad()
+    x.sum().backward()
+    assert x.grad.tolist() == [1.0]
+
+
+def test_a_wider_result_in_place_keeps_the_dtype_of_value_and_gradient():
+    y = tg.ones(2, requires_grad=True) * 1
+    y.mul_(tg.tensor([2.0, 3.0], dtype=tg.float64))
+    assert y.dtype == tg.float32 and autograd.grad(y.sum(), y)[0].dtype == tg.float32
+
+
+def test_deep_copies_of_parts_of_one_memory_are_right():
+    whole = np.array([1 + 10j, 2 + 20j])
+    parts = copy.deepcopy([tg.from_numpy(whole.real), tg.from_numpy(whole.imag)])
+    assert [p.tolist() for p in parts] == [[1.0, 2.0], [10.0, 20.0]]
+
+
+def test_fields_of_a_packed_structure_are_refused():
+    with pytest.raises(ValueError, match="strides"):
+        tg.from_numpy(np.zeros(3, [("a", "f4"), ("b", "i1")])["a"])
+
+
+def test_a_tensor_that_has_views_is_neither_detached_in_place_nor_given_other_data():
+    x = leaf(1.0, 2.0) * 1
+    v = x[:1]
+    for change in (x.detach_, lambda: setattr(x, "data", tg.zeros(2, dtype=tg.float64))):
+        with pytest.raises(RuntimeError, match="views"):
+            change()
+    x.data = x.data[:]  # the same memory
+    x.mul_(3)
+    assert v.tolist() == [3.0] and v.grad_fn.name() == "AsStridedBackward0"
+
+
+def test_a_part_of_an_expanded_tensor_that_does_not_overlap_can_be_written():
+    x = tg.zeros(2)
+    x.expand(3, 2)[0][0] = 5
+    assert x.tolist() == [5.0, 0.0]
+    with pytest.raises(RuntimeError, match="expanded"):
+        x.expand(3, 2)[:, 0] = 1

@@ -268,38 +268,44 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     """Run backward from ``roots`` and add what arrives at each leaf to its ``grad``.
 
     Args:
-        roots: pairs of edge (`Node` or `Output`) and gradient (an array, or a tensor when recorded). The array must be a
-        view, so
-            that no leaf keeps it as its own.
+        roots: pairs of edge (`Node` or `Output`) and gradient (an array, or a tensor when recorded). The array must be a view,
+            so that no leaf keeps it as its own.
         retain_graph: keep what the nodes saved, so that the graph can be walked again.
         create_graph: record the pass itself.
         inputs: the tensors to accumulate into, by their edges; all leaves when ``None``.
 
     Raises:
-        RuntimeError: a node on the way was freed by an earlier pass.
+        RuntimeError: a node on the way was freed by an earlier pass, or needs what was changed in place since.
     """
     captured: dict[Any, Any] = {}
     if inputs is None and not create_graph:
-        leaves, visited, noted, _ = _walk(roots, False, None, _NOTHING)
+        leaves, visited, noted, retained, _ = _walk(roots, False, None, _NOTHING)
     else:
         needed = None if inputs is None else _paths_to(roots, inputs)
-        leaves, visited, noted, captured = _walk_in_mode(roots, create_graph, needed, frozenset(inputs or ()))
+        leaves, visited, noted, retained, captured = _walk_in_mode(roots, create_graph, needed, frozenset(inputs or ()))
     if inputs is not None:
         leaves = {leaf: g for leaf, g in leaves.items() if leaf in inputs}
+    for leaf in leaves:
+        if leaf.notes is not None and leaf.notes.before:
+            leaves[leaf] = _before_running(leaf.notes, leaves[leaf])
     if noted:
         _warn_of_starved_leaves(roots, visited, leaves)
+    # What is added to a gradient that has a history is recorded, also inside a no_grad block; nothing else is
+    mode_before = _switch(True) if paused and not mode.enabled else None
     _writing.acquire()  # two threads may add to the same leaf
     try:
-        for tensor, gradient in _retained(noted) if noted else ():
-            tensor._retain(gradient)
+        _retain(retained)
+        kept = {id(tensor) for tensor, _ in retained}
         for edge, gradient in captured.items():
-            if not inputs[edge].retains_grad:
+            if id(inputs[edge]) not in kept:
                 inputs[edge]._retain(gradient)
         lent: dict[int, Any] = {}
         for leaf, gradient in leaves.items():
             leaf.accumulate(gradient, lent)
     finally:
         _writing.release()
+        if mode_before is not None:
+            _switch(mode_before)
     if not retain_graph:
         for node in visited:
             node.free()
@@ -308,7 +314,15 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
             hook(leaf.variable)
 
 
+def _retain(retained: list[tuple[Any, Any]]) -> None:
+    for tensor, gradient in retained:
+        tensor._retain(gradient)
+
+
 _writing = threading.RLock()
+_Walked = tuple[
+    dict[Any, Any], list[Node], list[tuple[Node, Any]], list[tuple[Any, Any]], dict[Any, Any]
+]  # see `_walk`
 
 
 def _walk_in_mode(
@@ -316,7 +330,7 @@ def _walk_in_mode(
     create_graph: bool,
     needed: dict[Node, tuple[Any, ...]] | None,
     capture: frozenset[Any],
-) -> tuple[dict[Any, Any], list[Node], list[tuple[Node, Any]], dict[Any, Any]]:
+) -> _Walked:
     """As `_walk`; a pass that is to be recorded is recorded also inside a ``no_grad`` block."""
     before = _switch(create_graph or mode.enabled)
     try:
@@ -330,14 +344,18 @@ def gradients(
 ) -> list[Any | None]:
     """Run backward from ``roots`` and return what arrives at each edge of ``inputs``; ``None`` where nothing does.
 
-    No ``grad`` is touched. Arguments and errors as for `accumulate`.
+    No ``grad`` is touched, but of inner tensors that retain theirs. Arguments and errors as for `accumulate`.
     """
-    leaves, visited, noted, captured = _walk_in_mode(roots, create_graph, _paths_to(roots, inputs), frozenset(inputs))
+    leaves, visited, noted, retained, captured = _walk_in_mode(
+        roots, create_graph, _paths_to(roots, inputs), frozenset(inputs)
+    )
     if noted:
         _warn_of_starved_leaves(roots, visited, [edge for edge in inputs if edge in leaves or edge in captured])
     if not retain_graph:
         for node in visited:
             node.free()
+    with _writing:
+        _retain(retained)
     found = {**leaves, **captured}
     results = [found.get(edge) for edge in inputs]
     # Two inputs of an addition are handed one and the same array; what is returned belongs to the caller alone.
@@ -369,7 +387,7 @@ def _walk(
     create_graph: bool,
     needed: dict[Node, tuple[Any, ...]] | None,
     capture: frozenset[Any],
-) -> tuple[dict[Any, Any], list[Node], list[tuple[Node, Any]], dict[Any, Any]]:
+) -> _Walked:
     """Run the rules of all nodes behind ``roots``, newest first.
 
     This loop is the hot one, and every node has a class of its own: so it asks nodes for as little as possible, and
@@ -383,11 +401,12 @@ def _walk(
 
     Returns:
         The gradient of each leaf; the nodes that ran, in this order; those of them that asked to be noted, with their
-        gradients; the gradients that were captured.
+        gradients; pairs of tensor and gradient, for the tensors that retain theirs; the gradients that were captured.
     """
     leaves: dict[Any, Any] = {}
     visited: list[Node] = []
     noted: list[tuple[Node, Any]] = []
+    retained: list[tuple[Any, Any]] = []
     captured: dict[Any, Any] = {}
     buffers: dict[Node, Any] = {}
     heap: list[tuple[int, Node]] = []
@@ -431,15 +450,15 @@ def _walk(
         elif waiting is None:
             for leaf in leaves:
                 if leaf.notes is not None:
-                    leaves[leaf] = _after_hooks(leaf, leaves[leaf])
-            return leaves, visited, noted, captured
+                    leaves[leaf] = _after_hooks(leaf, leaves[leaf], retained)
+            return leaves, visited, noted, retained, captured
         else:
             node = waiting
         waiting = None
         edges = None
         notes = node.notes
         if notes is not None:
-            total = _after_hooks(node, _fitted(total, node))
+            total = _after_hooks(node, _fitted(total, node), retained)
         if needed is not None:
             if capture:
                 captured.update((point, g) for point, g in _points(node, _fitted(total, node)) if point in capture)
@@ -449,6 +468,8 @@ def _walk(
                 continue
         if notes is not None:
             node.attend(total, noted)
+            if notes.before:
+                total = _before_running(notes, total)
         if changes:
             _check_unchanged(node, edges)
         try:
@@ -467,17 +488,30 @@ def _walk(
         visited.append(node)
 
 
-def _after_hooks(node: Any, total: Any) -> Any:
-    """What arrived at a node, as the hooks leave it: those of its outputs first, in the order in which they were registered."""
+def _after_hooks(node: Any, total: Any, retained: list[tuple[Any, Any]]) -> Any:
+    """What arrived at a node, as the hooks of its outputs leave it, in the order in which they were registered."""
     if type(total) is _Parts:
-        for output in node.live_outputs():
-            for hook in tuple(output.notes.hooks.values()):
-                if total[output.index] is not None:
-                    total[output.index] = hook(total[output.index])
+        points = [output for output in node.live_outputs() if total[output.index] is not None]
     else:
-        for hook in tuple(node.notes.hooks.values()):
-            total = hook(total)
-    for hook in tuple(node.notes.before.values()):
+        points = [node]
+    for point in points:
+        g = total[point.index] if type(total) is _Parts else total
+        for hook in tuple(point.notes.hooks.values()):
+            g = hook(g)
+        if type(total) is _Parts:
+            total[point.index] = g
+        else:
+            total = g
+        for reference in point.notes.retained:
+            tensor = reference()
+            if tensor is not None:
+                retained.append((tensor, g))
+    return total
+
+
+def _before_running(notes: Any, total: Any) -> Any:
+    """What arrived at a node, as the hooks leave it that look at the node before it runs."""
+    for hook in tuple(notes.before.values()):
         total = _Parts(hook(total)) if type(total) is _Parts else hook([total])[0]
     return total
 
@@ -531,18 +565,6 @@ def _points(node: Node, total: Any) -> list[tuple[Any, Any]]:
     if type(total) is not _Parts:
         return [(node, total)]
     return [(output, total[output.index]) for output in node.live_outputs() if total[output.index] is not None]
-
-
-def _retained(noted: list[tuple[Node, Any]]) -> list[tuple[Any, Any]]:
-    """Pairs of tensor and gradient, for the tensors that retain theirs."""
-    pairs = []
-    for node, total in noted:
-        for point, g in _points(node, total):
-            for reference in point.notes.retained if point.notes is not None else ():
-                tensor = reference()
-                if tensor is not None:
-                    pairs.append((tensor, g))
-    return pairs
 
 
 def fit(g: Any, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -29,7 +29,7 @@ from numpy import array, zeros
 
 from tinygrad_rp.engine import changed_error, enable_grad, fit, mode, no_grad, note_line
 from tinygrad_rp.graph import SMALL, Node, Notes, Output, Stop, changed_since, changes, next_order
-from tinygrad_rp.in_place import move_history, refuse_change
+from tinygrad_rp.in_place import move_history, refuse_change, refuse_family
 from tinygrad_rp.tensor import DETACH, NO_GRAD, Tensor, merge, remember, view_of, wrap
 
 __all__ = ["Function", "FunctionCtx", "FunctionNode"]
@@ -285,6 +285,7 @@ class Function:
                     "changed in place must be handed on, so that later operations see its new history"
                 )
             refuse_change(t, f"{cls.__name__}.apply()")
+            refuse_family(t, f"{cls.__name__}.apply()")
         origins = [out._origin if isinstance(out, Tensor) and out._node is None else None for out in outputs]
         if not mode.enabled or not any(ctx.needs_input_grad):
             fresh = [
@@ -329,7 +330,7 @@ class Function:
                 move_history(out, made)
                 made = out
             elif _among(out, args) or out._is_view():
-                view_of(made, out)
+                view_of(made, out, by_function=True)
             results.append(made)
         ctx._dirty = ()
         note_line(node)

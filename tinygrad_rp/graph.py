@@ -37,7 +37,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from numpy import array as array_copy
-from numpy import asarray, generic, ndarray
+from numpy import asarray, copy, generic, ndarray
 
 __all__ = ["AccumulateGrad", "Node", "Output", "Source", "Stop"]
 
@@ -356,18 +356,23 @@ class AccumulateGrad(Node):
                     lent[id(gradient)] = gradient
             elif isinstance(gradient, generic) or gradient._node is None:
                 gradient = array_copy(getattr(gradient, "_array", gradient))
+            else:
+                gradient = copy(gradient)  # recorded; others may hold this very tensor
             self.grad = gradient
             return
         held = before if type(before) is ndarray else before._array
-        if isinstance(gradient, ndarray | generic):
-            if held.flags.writeable and (before is held or before._node is None):
+        if before is not held and before._node is not None:
+            if isinstance(gradient, ndarray | generic):
+                self.grad = before._plus_constant(gradient)
+            else:
+                self.grad = before + gradient
+        elif isinstance(gradient, ndarray | generic):
+            if held.flags.writeable:
                 held += gradient
                 if before is not held:  # somebody has looked at it, and may have computed with it
                     mark_changed(held, "backward()")
-            else:  # what a recorded pass left there, or what the user put there, is not to be written to
+            else:  # what the user put there is not to be written to
                 self.grad = asarray(held + gradient)
-        elif type(before) is not ndarray and before._node is not None:
-            self.grad = before + gradient
         elif gradient._node is not None:
             self.grad = gradient + before
         else:
@@ -414,16 +419,16 @@ def owner_of(array: ndarray[Any, Any]) -> ndarray[Any, Any]:
     """The array that owns the memory in which ``array`` lies: the same for all views of it."""
     while True:
         base = array.base
-        if base is not None and type(base) is not ndarray:
+        if base is not None and not isinstance(base, ndarray):
             base = getattr(base, "base", None)  # what as_strided puts between
-        if type(base) is not ndarray:
+        if not isinstance(base, ndarray):
             return array
         array = base
 
 
 def mark_changed(what: Any, by: str, line: str | None = None) -> None:
     """Note that the memory of an array, or the array of a leaf's node, was changed by the operation ``by``."""
-    owner = owner_of(what) if type(what) is ndarray else what
+    owner = owner_of(what) if isinstance(what, ndarray) else what
     change = changes.get(id(owner))
     if change is None:
         change = changes[id(owner)] = Change(owner)

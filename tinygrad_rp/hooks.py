@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rp.engine import no_grad
+from tinygrad_rp.engine import fit, no_grad
 from tinygrad_rp.graph import AccumulateGrad, Node, Notes
 from tinygrad_rp.tensor import Tensor, wrap
 
@@ -110,7 +110,7 @@ def _on_leaving(hook: Callable[[tuple[Any, ...], tuple[Any, ...]], Any]) -> Call
     """A node's hook on what it hands on, as the pass calls it."""
 
     def adapted(pairs: Any, arrived: Any) -> Any:
-        pairs = list(pairs)
+        pairs = [(edge, None if g is None else fit(g, edge.shape, edge.dtype)) for edge, g in pairs]
         outputs = arrived if isinstance(arrived, list) else [arrived]
         recorded = any(isinstance(g, Tensor) for g in outputs)
         seen = tuple(_shown(g) for _, g in pairs)

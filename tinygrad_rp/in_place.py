@@ -28,10 +28,10 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_rp.engine import fit, line_of_caller, mode, note_line
-from tinygrad_rp.graph import SMALL, AccumulateGrad, Node, Output, mark_changed, next_order, owner_of
+from tinygrad_rp.graph import SMALL, AccumulateGrad, Node, Output, Source, Stop, mark_changed, next_order
 from tinygrad_rp.tensor import Tensor, category, merge, wrap
 
-__all__ = ["change", "move_history", "refuse_change", "write"]
+__all__ = ["change", "move_history", "refuse_change", "refuse_family", "refuse_overlap", "refuse_record"]
 
 # ---------------------------------------------------------------------------------------------------- what is refused
 
@@ -40,33 +40,52 @@ def refuse_change(tensor: Tensor, name: str) -> None:
     """Raise, if a tensor must not be changed in place.
 
     Raises:
+        RuntimeError: as for `refuse_record` and `refuse_overlap`.
+    """
+    refuse_record(tensor, name)
+    refuse_overlap(tensor, name)
+
+
+def refuse_record(tensor: Tensor, name: str) -> None:
+    """Raise, if a change of a tensor would have to be recorded, and cannot be.
+
+    Raises:
         RuntimeError: operations are recorded, and it is a leaf that requires grad or a view of one, or a view made under
-            ``no_grad``; or several of its elements lie in one place.
+            ``no_grad``.
+    """
+    if not mode.enabled:
+        return
+    root = getattr(tensor, "_root", None)
+    if type(tensor._node) is AccumulateGrad or (root is not None and type(root._node) is AccumulateGrad):
+        what = (
+            "a leaf that requires grad"
+            if type(tensor._node) is AccumulateGrad
+            else "a view of a leaf that requires grad"
+        )
+        raise RuntimeError(
+            f"{name}: {what} was to be changed in place, which would cut it off from its gradient. Change parameters under "
+            "no_grad(), or compute a new tensor"
+        )
+    if root is not None and root._node is not None and tensor._node is None:
+        raise RuntimeError(
+            f"{name}: this view was made under no_grad(), so its history does not lead to the tensor that it is a view of. "
+            "Make the view where operations are recorded, or change it under no_grad()"
+        )
+
+
+def refuse_overlap(tensor: Tensor, name: str) -> None:
+    """Raise, if the memory of a tensor must not be written to.
+
+    Raises:
+        RuntimeError: several of its elements lie in one place, or the memory is read-only.
     """
     array = tensor._array
-    if mode.enabled:
-        root = getattr(tensor, "_root", None)
-        changed = tensor if root is None else root
-        if type(changed._node) is AccumulateGrad:
-            what = "a leaf that requires grad" if root is None else "a view of a leaf that requires grad"
+    if 0 in array.strides and array.size > 1:
+        if any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True)):
             raise RuntimeError(
-                f"{name}: {what} was to be changed in place, which would cut it off from its gradient. Change parameters under "
-                "no_grad(), or compute a new tensor"
+                f"{name}: several elements of this tensor of shape {list(array.shape)} lie in one place in memory (it was "
+                "expanded): clone() it before you change it in place"
             )
-        if root is not None and root._node is not None and tensor._node is None:
-            raise RuntimeError(
-                f"{name}: this view was made under no_grad(), so its history does not lead to the tensor that it is a view of. "
-                "Make the view where operations are recorded, or change it under no_grad()"
-            )
-    if (
-        0 in array.strides
-        and array.size > 1
-        and any(s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True))
-    ):
-        raise RuntimeError(
-            f"{name}: several elements of this tensor of shape {list(array.shape)} lie in one place in memory (it was "
-            "expanded): clone() it before you change it in place"
-        )
     if not array.flags.writeable:
         raise RuntimeError(f"{name}: the tensor shares memory with a read-only array: clone() it before you change it")
 
@@ -88,6 +107,31 @@ def refuse_result(tensor: Tensor, out: Any, name: str) -> None:
         )
 
 
+def refuse_family(tensor: Tensor, name: str) -> None:
+    """Raise, if a recorded change would leave another tensor of the same memory with a wrong history.
+
+    Raises:
+        RuntimeError: a view of the same tensor was made a leaf that requires grad, or was returned by a `Function`.
+    """
+    root = getattr(tensor, "_root", tensor)
+    if any(type(view._node) is AccumulateGrad for view in _views_of(root)):
+        raise RuntimeError(
+            f"{name}: the change would reach a view of the same memory that is a leaf and requires grad. Change a clone() instead"
+        )
+    if any(view() is not None for view in getattr(root, "_views", _NONE).of_functions):
+        raise RuntimeError(
+            f"{name}: the change would reach a view that a Function of yours returned, and its backward() would be lost. Let its "
+            "forward() return a clone(), or change a clone() of the tensor"
+        )
+
+
+class _NoViews:
+    of_functions: tuple[Any, ...] = ()
+
+
+_NONE = _NoViews()
+
+
 # ------------------------------------------------------------------------------------------------------- what is done
 
 
@@ -103,20 +147,35 @@ def change(tensor: Tensor, out: Tensor, name: str) -> Tensor:
         The tensor.
 
     Raises:
-        RuntimeError: the shape or the dtype does not fit; the tensor is then as before.
+        RuntimeError: the shape or the dtype does not fit, or a view of the same memory could not follow; all is then as before.
     """
     refuse_result(tensor, out._array, name)
+    recorded = mode.enabled and (tensor._node is not None or out._node is not None)
+    if recorded and tensor._array.dtype.kind != "f":
+        out, recorded = wrap(out._array, None, cut_off(out)), False
+    if recorded:
+        refuse_family(tensor, name)
     node = out._node.node if type(out._node) is Output else out._node
     if node is not None and node is not tensor._node:
         node.keep_copy(tensor._array)
+    if recorded and out._array.dtype != tensor._array.dtype:
+        out = out.to(tensor._array.dtype)
     write(tensor, out._array, name)
-    if mode.enabled and (tensor._node is not None or out._node is not None):
+    if recorded:
         move_history(tensor, out)
     elif tensor._node is None:
         tensor._origin = out._origin
         if tensor._base is not None and tensor._base._node is None:
             tensor._base._origin = merge(tensor._base._origin, out._origin)
     return tensor
+
+
+INTEGERS = Stop("missing", "the value was written into a tensor of integers or bools, which carry no gradient.")
+
+
+def cut_off(out: Tensor) -> tuple[Source, ...] | None:
+    """Where a value comes from that was written where no gradient can come back from."""
+    return out._origin if out._node is None else (Source("cut", "in place", INTEGERS, out._node),)
 
 
 def write(tensor: Tensor, values: Any, name: str) -> None:
@@ -150,10 +209,6 @@ def move_history(tensor: Tensor, out: Tensor) -> None:
         tensor._node = out._node
         _move_retained(tensor, before)
     else:
-        if owner_of(root._array) is not owner_of(tensor._array):
-            raise RuntimeError(
-                "a view of a tensor whose data was replaced since cannot be changed in place: make it again"
-            )
         before = root._node
         region = Region.of(root._array, tensor._array)
         root._node = _node(CopySlices, (before, out._node), root._array, region)

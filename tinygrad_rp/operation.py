@@ -71,6 +71,7 @@ from tinygrad_rp.tensor import (
     get_default_dtype,
     int64,
     merge,
+    plain,
     remember,
     view_of,
     wrap,
@@ -301,7 +302,7 @@ def admit(name: str, argument: str, value: Any, beside: Any) -> Any:
     if isinstance(value, ndarray):
         if value.dtype not in DTYPES:
             raise TypeError(f"{name}(): {argument} is an array of dtype {value.dtype}, which tensors do not have")
-        return value
+        return plain(value)
     raise TypeError(f"{name}(): {argument} must be a tensor or a number, not {type(value).__name__}")
 
 

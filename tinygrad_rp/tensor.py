@@ -227,8 +227,8 @@ class Tensor:
     def grad(self) -> Tensor | None:
         """What ``backward`` accumulated; ``None`` before. Kept for leaves, and where ``retain_grad`` asked for it."""
         node = self._node
-        leaf_node = node if type(node) is AccumulateGrad else getattr(self, "_parked", None)
-        if leaf_node is not None:
+        leaf_node = getattr(self, "_parked", None) if node is None else node
+        if type(leaf_node) is AccumulateGrad:
             grad = leaf_node.grad
             if type(grad) is ndarray:
                 grad = leaf_node.grad = wrap(grad)
@@ -257,11 +257,15 @@ class Tensor:
             if value._array.dtype != self._array.dtype:
                 raise RuntimeError(f"grad of dtype {value.dtype} does not fit the tensor's dtype {self.dtype}")
         node = self._node
-        leaf_node = node if type(node) is AccumulateGrad else getattr(self, "_parked", None)
-        if leaf_node is not None:
+        leaf_node = getattr(self, "_parked", None) if node is None else node
+        if type(leaf_node) is AccumulateGrad:
             leaf_node.grad = value
         else:
             self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
 
     @property
     def retains_grad(self) -> bool:
@@ -290,9 +294,13 @@ class Tensor:
 
     def _retain(self, gradient: Any) -> None:
         """Add to the gradient that this inner tensor keeps."""
-        new = gradient if isinstance(gradient, Tensor) else wrap(np.array(gradient))
+        new: Any = np.copy(gradient) if isinstance(gradient, Tensor) else wrap(np.array(gradient))
         before = getattr(self, "_grad", None)
         self._grad = new if before is None else before + new
+
+    def _plus_constant(self, array: ndarray[Any, Any]) -> Tensor:
+        """The sum with an array that needs no gradient: it has this tensor's history, which does not grow by it."""
+        return wrap(np.asarray(self._array + array), self._node)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of one dimension."""
@@ -332,8 +340,11 @@ class Tensor:
         Raises:
             RuntimeError: it is a view, whose history is that of the tensor that it is a view of.
         """
-        if self._is_view():
-            raise RuntimeError("detach_(): a view cannot be detached in place: use detach()")
+        if self._is_view() or any(view() is not None for view in getattr(self, "_views", ())):
+            raise RuntimeError(
+                "detach_(): a view, or a tensor that has views, cannot be detached in place, since they share their history: use "
+                "detach()"
+            )
         if self._node is not None and not self.is_leaf:
             self._origin = (Source("cut", "detach_", DETACH, self._node),)
             self._node = None
@@ -354,14 +365,19 @@ class Tensor:
             raise RuntimeError(
                 f"data of dtype {value.dtype} cannot take the place of {self.dtype}: make a new tensor, with to({value.dtype})"
             )
+        if any(view() is not None for view in getattr(self, "_views", ())) and not _same_memory(self, value):
+            raise RuntimeError(
+                "data cannot be replaced while views of this tensor exist: change it in place, by copy_()"
+            )
         for leaf_node in (self._node, getattr(self, "_parked", None)):
             if type(leaf_node) is AccumulateGrad:
                 mark_changed(leaf_node, "data =", engine.line_of_caller())
                 leaf_node.array, leaf_node.shape = value._array, value._array.shape
+        if self._is_view() and not _same_memory(self, value):
+            views = self._root._views
+            views[:] = [view for view in views if view() is not self]
+            del self._root
         self._array = value._array
-        for slot in ("_root", "_views"):  # what was a view, or had views, lies elsewhere now
-            if hasattr(self, slot):
-                delattr(self, slot)
 
     def numpy(self) -> ndarray[Any, Any]:
         """The array itself; it shares memory with the tensor.
@@ -489,17 +505,14 @@ class Tensor:
         self._check_leaf("deep-copied")
         array = self._array
         owner = owner_of(array)
-        if owner.strides == array.strides and owner.shape == array.shape:
-            found = memo.get(id(owner))
-            if found is None:
-                found = memo[id(owner)] = array.copy("K")
-            copied = found
-        else:
-            whole = memo.get(id(owner))
-            if whole is None:
-                whole = memo[id(owner)] = owner.copy("K")
-            start = array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+        start = _address(array) - _address(owner)
+        if (array.shape, array.strides, array.dtype, start) == (owner.shape, owner.strides, owner.dtype, 0):
+            copied = memo.setdefault(id(owner), array.copy("K"))
+        elif array.dtype == owner.dtype and (owner.flags.c_contiguous or owner.flags.f_contiguous):
+            whole = memo.setdefault(id(owner), owner.copy("K"))
             copied = ndarray(array.shape, array.dtype, whole.ravel("K"), start, array.strides)
+        else:
+            copied = array.copy("K")
         made = _rebuild(type(self), copied, self.requires_grad)
         made.grad = copy.deepcopy(self.grad, memo)
         memo[id(self)] = made
@@ -608,15 +621,37 @@ def leaf(kind: type[Tensor], array: ndarray[Any, Any]) -> Tensor:
     return made
 
 
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors of one dtype lie in the same place, element by element."""
+    x, y = a._array, b._array
+    return (x.shape, x.strides, _address(x)) == (y.shape, y.strides, _address(y))
+
+
+def _address(array: ndarray[Any, Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
 class _Views(list["weakref.ref[Tensor]"]):
     """The views of a tensor. Those that are gone are swept out when there are twice as many as at the last time."""
 
-    __slots__ = ("limit",)
-    limit: int
+    __slots__ = ("limit", "of_functions")
+
+    def __init__(self) -> None:
+        self.limit = 8
+        self.of_functions: list[weakref.ref[Tensor]] = []
+        """Those views that a `Function` of the user's returned, and the views of these: their history is the user's rule,
+        which no new node can stand for."""
 
 
-def view_of(made: Tensor, of: Tensor) -> None:
-    """Note that a tensor is a view, if it lies in the memory of the tensor that it was made of."""
+def view_of(made: Tensor, of: Tensor, by_function: bool = False) -> None:
+    """Note that a tensor is a view, if it lies in the memory of the tensor that it was made of.
+
+    Args:
+        made: what was made,
+        of: what it was made of.
+        by_function: whether a `Function` of the user's made it.
+    """
     if owner_of(made._array) is not owner_of(of._array):
         return
     root: Tensor = getattr(of, "_root", of)
@@ -624,10 +659,12 @@ def view_of(made: Tensor, of: Tensor) -> None:
     views = getattr(root, "_views", None)
     if views is None:
         views = root._views = _Views()
-        views.limit = 8
     views.append(weakref.ref(made))
+    if by_function or (views.of_functions and any(view() is of for view in views.of_functions)):
+        views.of_functions.append(weakref.ref(made))
     if len(views) > views.limit:
-        views[:] = [reference for reference in views if reference() is not None]
+        views[:] = [view for view in views if view() is not None]
+        views.of_functions[:] = [view for view in views.of_functions if view() is not None]
         views.limit = 2 * len(views) + 8
 
 
@@ -862,7 +899,7 @@ def to_array(data: Any, dtype: Any = None) -> ndarray[Any, Any]:
     if isinstance(data, Tensor):
         array = data._array
     elif isinstance(data, ndarray | np.generic):
-        array = np.asarray(data)
+        array = plain(np.asanyarray(data))
     else:
         try:
             array = np.array(_without_tensors(data))
@@ -946,7 +983,23 @@ def from_numpy(array: ndarray[Any, Any]) -> Tensor:
         raise TypeError(f"expected a NumPy array, got {type(array).__name__}")
     if array.dtype not in DTYPES:
         raise TypeError(f"an array of dtype {array.dtype} cannot be shared; use one of {', '.join(map(str, DTYPES))}")
-    return wrap(array)
+    if any(stride % array.itemsize for stride in array.strides):
+        raise ValueError(
+            f"from_numpy(): the strides {array.strides} of the array (a field of a packed structure?) are no multiples of the "
+            f"element's {array.itemsize} bytes: copy() it before"
+        )
+    return wrap(plain(array))
+
+
+def plain(array: ndarray[Any, Any]) -> ndarray[Any, Any]:
+    """The same memory as an array of NumPy's own class: a subclass computes by rules of its own.
+
+    Raises:
+        TypeError: it is a masked array, whose mask would be lost.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError("a masked array has no tensor: fill it before, by filled()")
+    return array.view(ndarray) if type(array) is not ndarray else array
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:

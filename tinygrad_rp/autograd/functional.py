@@ -44,7 +44,13 @@ def _own(inputs: Sequence[Tensor], create_graph: bool) -> tuple[Tensor, ...]:
 
 
 def _run(name: str, func: Function, inputs: tuple[Tensor, ...]) -> tuple[bool, tuple[Tensor, ...]]:
-    return _many(name, "what func returned", func(*inputs))
+    before = [x._node for x in inputs]
+    several, outputs = _many(name, "what func returned", func(*inputs))
+    for i, (x, node) in enumerate(zip(inputs, before, strict=True)):
+        if x._node is not node:
+            raise RuntimeError(f"{name}(): func changed its input {i} in place, so that there is nothing to differentiate by; "
+                               "let it change a clone()")  # fmt: skip
+    return several, outputs
 
 
 def _vectors(name: str, v: Any, like: tuple[Tensor, ...], what: str, create_graph: bool) -> tuple[Tensor, ...]:

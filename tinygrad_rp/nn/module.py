@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tinygrad_rp.ops.create import zeros_like
 from tinygrad_rp.tensor import Tensor
 
 __all__ = ["Module", "Parameter"]
@@ -122,7 +121,8 @@ class Module:
             if set_to_none:
                 parameter.grad = None
             elif parameter.grad is not None:
-                parameter.grad = zeros_like(parameter.grad)
+                parameter.grad = parameter.grad.detach()
+                parameter.grad.zero_()
 
     def train(self, mode: bool = True) -> Module:
         """Say of this module, and of all below it, that they are being trained."""

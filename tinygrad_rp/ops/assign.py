@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.graph import Stop
-from tinygrad_rp.in_place import change, refuse_change
+from tinygrad_rp.in_place import change, refuse_change, refuse_overlap, refuse_record
 from tinygrad_rp.operation import SAME, operation, public
 from tinygrad_rp.ops.index import explained, index_put, steps, view_at
 from tinygrad_rp.ops.shape import to
@@ -86,7 +86,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 f"fill_(): value must have no dimensions, and has shape {list(value.shape)}; use copy_()"
             )
         return change(self, _copy(self, value), "fill_()")
-    return change(self, _fill(self, value), "fill_()")
+    return change(self, _fill(self, _number(value, self._array.dtype).item()), "fill_()")
 
 
 def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
@@ -99,12 +99,28 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     return change(self, _copy(self, src), "copy_()")
 
 
+def _number(value: Any, dtype: Any) -> Any:
+    """A number as an array of a dtype.
+
+    Raises:
+        RuntimeError: integers of this dtype do not reach so far, or it is no number.
+    """
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        # PyTorch lets −1 stand for the greatest of uint8, and so on
+        if not (limits.min - (limits.max if dtype.kind == "u" else 0) <= value <= limits.max):
+            raise RuntimeError(f"the value {value} cannot be converted to {dtype} without overflow")
+        value = int(value)
+    with np.errstate(over="ignore"):
+        return np.asarray(value).astype(dtype)
+
+
 def _source(value: Any, dtype: Any) -> Tensor:
     """What is to be assigned, as a tensor; numbers take the dtype of the place."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, bool | int | float | np.generic):
-        return wrap(np.asarray(value).astype(dtype))
+        return wrap(_number(value, dtype))
     if isinstance(value, np.ndarray):
         return as_tensor(value)
     raise TypeError(f"x[index] = value: value must be a tensor, an array or a number, not {type(value).__name__}")
@@ -119,7 +135,7 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
         TypeError: ``value`` is neither a tensor nor a number.
     """
     name = "x[index] = value"
-    refuse_change(self, name)
+    refuse_record(self, name)
     source = _source(value, self._array.dtype)
     shape = self._array.shape
     basic, rest = steps(index, shape)
@@ -128,6 +144,7 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
         target = place._array if rest is None else place._array[rest]
     except IndexError:
         raise explained(index, shape) from None
+    refuse_overlap(place, name)
     while source._array.ndim > target.ndim and source._array.shape[0] == 1:
         source = view_at(source, (0, ...))
     if rest is not None:
