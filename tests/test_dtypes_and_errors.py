@@ -41,6 +41,7 @@ OF_TWO = [
     "m.div(a, b)",
     "m.div(a, b, rounding_mode='floor')",
     "m.div(a, b, rounding_mode='trunc')",
+    "m.pow(a, b)",
     "m.remainder(a, b)",
     "m.atan2(a, b)",
     "m.xlogy(a, b)",
@@ -67,7 +68,7 @@ OF_TWO = [
     "m.outer(a, b)",
     "m.dot(a, b)",
     "m.mm(a[:, None], b[None])",
-    "m.einsum('i,i->', a, b)",
+    "m.einsum('i,i->i', a, b)",
     "m.cat([a, b])",
     "m.bincount(a, b)",
     "F.mse_loss(a, b)",
@@ -120,7 +121,7 @@ OF_ONE = [
     "m.index_select(m.arange(4), 0, a)",
     "m.take_along_dim(m.arange(4), a, 0)",
     "F.embedding(a, m.ones(4, 2))",
-    "m.linalg.det(a[:, None] * a + m.eye(2, dtype=a.dtype))",
+    "m.linalg.det(a[:, None] * a + m.eye(2, dtype=a.dtype))",  # without eye it is singular, and det a rounding error
     "m.linalg.inv(a[:, None] * a + m.eye(2, dtype=a.dtype))",
     "m.linalg.cholesky(a[:, None] * a + m.eye(2, dtype=a.dtype))",
     "a ** 2",
@@ -140,6 +141,7 @@ OF_ONE = [
     "F.layer_norm(a, (2,))",
     "F.cross_entropy(a, m.tensor(1))",
     "F.nll_loss(a, m.tensor(0))",
+    "F.cross_entropy(m.ones(2, 4), a)",
 ]
 
 
@@ -277,7 +279,7 @@ REFUSED = {
     "-(x > 0)": ("neg|bool", "bool"),
     "~x": ("~|invert|not", "float32|float"),
     "x & x": ("and|&", "float32|float"),
-    "m.pow(i, -1)": ("pow", "-1|negative"),
+    "m.pow(i, -1)": ("pow", "-1"),
     "F.gelu(x, approximate='erf')": ("approximate|gelu", "erf"),
     "F.elu(i)": ("elu", "int64"),
     "F.silu(i)": ("silu", "int64"),
@@ -332,7 +334,7 @@ REFUSED = {
     "m.diag(t)": ("diag", "3|2, 3, 4"),
     "m.trace(v)": ("trace", "3|1"),
     "m.trace(t)": ("trace", "3|2, 3, 4"),
-    "v.mT": ("mT", "1|3|one"),
+    "v.mT": ("mT", "1|3"),
     "m.transpose(x, 0, 2)": ("transpose|dim", "2"),
     "m.permute(x, (0, 2))": ("permute|dim", "2"),
     "m.flatten(x, 1, 0)": ("flatten|start_dim", "1|0"),
@@ -348,7 +350,7 @@ REFUSED = {
     "x[m.tensor([0.5])]": ("ind", "float32"),
     "x[m.tensor([0, 1]), m.tensor([0, 1, 2])]": ("ind", "2|3"),
     "x[m.tensor([True, False, True])]": ("mask", "3"),
-    "v[::-1]": ("step", "-1|greater than zero"),
+    "v[::-1]": ("step", "-1"),
     "m.gather(x, 0, i)": ("gather|index", "3|1"),
     "m.gather(x, 1, m.tensor([[3]]))": ("gather|index", "3"),
     "m.gather(x, 1, m.tensor([[0.5]]))": ("gather|index", "float32"),
@@ -382,17 +384,17 @@ REFUSED = {
     "m.topk(x, 1.5)": ("topk|k", "1.5|float"),
     "m.topk(x)": ("topk", "k"),
     # matrices
-    "m.mm(x, x)": ("mm|matmul", "2, 3"),
-    "m.mm(x, v)": ("mm|matmul", "3|1"),
-    "m.mm(t, t)": ("mm|matmul", "3|2, 3, 4"),
-    "m.bmm(t, t)": ("bmm|matmul", "2, 3, 4"),
-    "m.bmm(x, x)": ("bmm|matmul", "2|3"),
-    "m.mv(x, m.ones(2))": ("mv|matmul", "2"),
-    "m.mv(v, v)": ("mv|matmul", "1|3"),
-    "m.dot(v, m.ones(2))": ("dot|matmul", "2"),
-    "m.dot(x, x)": ("dot|matmul", "2"),
-    "m.dot(v, v.double())": ("dot|matmul", "float64"),
-    "m.dot(v, i)": ("dot|matmul", "int64"),
+    "m.mm(x, x)": ("mm", "2, 3"),
+    "m.mm(x, v)": ("mm", "3"),
+    "m.mm(t, t)": ("mm", "3|2, 3, 4"),
+    "m.bmm(t, t)": ("bmm", "2, 3, 4"),
+    "m.bmm(x, x)": ("bmm", "2|3"),
+    "m.mv(x, m.ones(2))": ("mv", "2"),
+    "m.mv(v, v)": ("mv", "1|3"),
+    "m.dot(v, m.ones(2))": ("dot", "2"),
+    "m.dot(x, x)": ("dot", "2"),
+    "m.dot(v, v.double())": ("dot", "float64"),
+    "m.dot(v, i)": ("dot", "int64"),
     "m.outer(x, v)": ("outer", "2"),
     "m.matmul(s, x)": ("matmul", "0|\\(\\)"),
     "m.einsum('ij,jk', x)": ("einsum|operand", "1|2"),
@@ -485,8 +487,8 @@ REFUSED = {
     "F.gaussian_nll_loss(x, x, m.ones(4))": ("gaussian_nll_loss|var", "4"),
     "F.gaussian_nll_loss(x, x, x, reduction='average')": ("reduction", "average"),
     "F.gumbel_softmax(x, dim=2)": ("gumbel_softmax|softmax|dim", "2"),
-    "m.allclose(x, m.ones(4))": ("allclose|isclose", "4"),
-    "m.allclose(x, x.double())": ("allclose|isclose", "float64"),
+    "m.allclose(x, m.ones(4))": ("allclose", "4"),
+    "m.allclose(x, x.double())": ("allclose", "float64"),
     "m.logical_and(x, m.ones(4))": ("logical_and", "4"),
     "m.eq(x, m.ones(4))": ("eq", "4"),
 }
@@ -500,6 +502,5 @@ def test_wrong_calls_raise_pytorchs_kind_of_exception_in_better_words(call):
         run(torch, call, {name: make(torch) for name, make in INPUTS.items()})
     if UNDER_TEST != "torch":
         word, shown = REFUSED[call]
-        message = str(caught.value).replace(", ", ",")
-        assert re.search(word, message), f"names neither function nor argument: {caught.value}"
-        assert re.search(shown.replace(", ", ","), message), f"does not show what was wrong: {caught.value}"
+        assert re.search(word, str(caught.value)), f"names neither function nor argument: {caught.value}"
+        assert re.search(shown, str(caught.value)), f"does not show what was wrong: {caught.value}"

@@ -262,7 +262,7 @@ def test_a_flat_function_hands_back_zeros_and_says_why(function):
             "hypot.. is defined for floating-point tensors",
         ),
         (lambda x: x & 1, RuntimeError, "defined for bool and integer tensors, not for floating-point ones"),
-        (lambda x: ~x, RuntimeError, "defined for bool and integer tensors, not for floating-point ones"),
+        (lambda x: ~x, TypeError, "defined for bool and integer tensors, not for floating-point ones"),
     ],
 )
 def test_errors_say_what_was_given_and_what_is_expected(call, kind, message):

@@ -7,10 +7,10 @@ derivatives wherever the inputs and PyTorch's second derivatives are finite. Whe
 import numpy as np
 import pytest
 from against_pytorch import (
+    UNDER_TEST,
     array,
     arrays_of,
     assert_all_close,
-    assert_gradients_close,
     attempt,
     derivatives,
     kind,
@@ -19,6 +19,7 @@ from against_pytorch import (
     ref,
     requires_grad,
     run,
+    run_exactly,
     torch,
     values,
     zeros_for_none,
@@ -33,9 +34,8 @@ CASES = {}
 def at(*calls, **inputs):
     """These calls at these values; inputs of whole numbers or truth values alone are constants."""
     for call in calls:
-        name = " ".join([call, *(f"{key}={value}".replace(" ", "") for key, value in inputs.items())])
-        if len(name) > 100:  # pytest would make a number of it
-            name = f"{name[:90]}... {len(CASES)}"
+        shown = {key: f"{value}".replace(" ", "") for key, value in inputs.items()}
+        name = " ".join([call, *(f"{key}={text if len(text) < 80 else text[:20]}" for key, text in shown.items())])
         assert name not in CASES, name
         CASES[name] = (call, {key: values(value) for key, value in inputs.items()})
 
@@ -88,7 +88,8 @@ OF_ONE = [
     *names("m.{}(x)", "relu abs sign square sqrt rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p"),
     *names("m.{}(x)", "sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid"),
     *names("m.{}(x)", "erf erfc erfinv floor ceil round trunc frac nan_to_num isnan isfinite neg"),
-    *names("F.{}(x)", "relu leaky_relu elu silu softplus logsigmoid"),
+    *names("F.{}(x)", "relu leaky_relu elu gelu silu softplus logsigmoid"),
+    "F.gelu(x, approximate='tanh')",
     "F.leaky_relu(x, 0.0)",
     "F.leaky_relu(x, -0.5)",
     "F.elu(x, 0.0)",
@@ -107,7 +108,6 @@ OF_ONE = [
     "m.xlogy(x, 0.0)",
     "m.xlogy(x, -1.0)",
     "m.xlogy(x, float('nan'))",
-    "m.logit(x, eps=0.1)",
     "m.where(x > 0, m.sqrt(x), 0.0)",
     "m.where(x > 0, m.log(x), x)",
     "m.where(x > 0, 1 / x, m.zeros_like(x))",
@@ -121,9 +121,11 @@ OF_ONE = [
 ]
 at(*OF_ONE, x=[0.0, -0.0, 1.0, -1.0])
 at(*OF_ONE, x=[nan, inf, -inf])
-# PyTorch's float32 and float64 differ in gelu at infinity and in logit at -0.
-at("F.gelu(x)", "F.gelu(x, approximate='tanh')", x=[0.0, -0.0, nan])
-at("m.logit(x)", "m.logit(x, eps=0.0)", x=[0.0, 1.0, 0.5, 2.0, -1.0, inf])
+LOGITS = ["m.logit(x)", "m.logit(x, eps=0.1)", "m.logit(x, eps=0.0)"]
+# PyTorch's slope at -0.0 is -inf or inf, and with eps that of NaN 0 or NaN, as the length of the array has it.
+at(*LOGITS, x=[0.0, 1.0, -1.0])
+at("m.logit(x)", x=[nan, inf, -inf])
+at(*LOGITS[1:], x=[inf, -inf])
 for power in (0, 1, 2, 3, -1, -2, 0.5, 1.5, -0.5, 1.0, 2.0, inf, -inf, nan):
     number = str(power) if np.isfinite(power) else f"float('{power}')"
     at(f"m.pow(x, {number})", x=[0.0, -0.0, 1.0, -1.0, 2.0, -2.0])
@@ -351,7 +353,7 @@ at("F.binary_cross_entropy_with_logits(x, x.detach())", "F.linear(x.reshape(0, 2
 # ---------------------------------------------------------------- matrices
 
 SINGULAR = [[1.0, 2.0], [2.0, 4.0]]
-at("m.linalg.det(x.detach())", "m.linalg.slogdet(x)[1].detach()", "m.linalg.slogdet(x.detach())", x=SINGULAR)
+at("m.linalg.slogdet(x)[1].detach()", "m.linalg.slogdet(x.detach())", x=SINGULAR)
 at("m.linalg.inv(x)", "m.linalg.solve(x, x)", "m.linalg.cholesky(x)", x=[[0.0, 0.0], [0.0, 0.0]])
 at("m.linalg.det(x).detach()", x=[[0.0, 0.0], [0.0, 0.0]])
 at("m.linalg.inv(x)", "m.linalg.solve(x, x[0])", x=[[[1.0, 0.0], [0.0, 1.0]], [[1.0, 1.0], [1.0, 1.0]]])
@@ -548,7 +550,7 @@ for reduction in ("mean", "sum", "none"):
         t=[1.0, 1.0, 3.0],
         v=[1.0, 0.0, 1e-9],
     )
-at("F.kl_div(x, t.detach())", "F.kl_div(x, t.detach(), reduction='sum')", x=[-1.0], t=[-0.5])
+at("F.kl_div(x, t)", "F.kl_div(x, t, reduction='sum')", x=[-1.0], t=[-0.5])
 at("F.gaussian_nll_loss(x, t, v)", x=[1.0], t=[1.0], v=[-1.0])
 at("F.cross_entropy(x, m.tensor([0, 3]))", "F.nll_loss(x, m.tensor([-1, 0]))", x=[[1.0, 2.0, 0.0], [1.0, 2.0, 0.0]])
 at("F.layer_norm(x, (1,))", x=[[1.0], [2.0]])
@@ -560,7 +562,7 @@ at("F.avg_pool2d(x, 2, 2)", "F.max_pool2d(x, 1)", x=[[[1.0]]])
 def evaluate(module, call, arrays, order):
     """The outputs, and the derivatives of their weighted sum."""
     leaves = leaves_of(module, arrays)
-    outputs = outputs_of(run(module, call, leaves))
+    outputs = outputs_of(run_exactly(module, call, leaves))
     return outputs, list(leaves.values()), *derivatives(module, outputs, list(leaves.values()), 1, order)
 
 
@@ -568,13 +570,16 @@ def forward(module, call, arrays):
     return outputs_of(run(module, call, leaves_of(module, arrays)))
 
 
+ours = pytest.mark.skipif(UNDER_TEST == "torch", reason="PyTorch differs here, as the test says")
+GELU = "F.gelu(x) x=[nan,inf,-inf]"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", CASES)
-def test_values_and_gradients_at_the_edge_are_pytorchs(name):
-    for dtype, tolerance in (("float64", 1e-8), ("float32", 2e-5)):
-        assert_same(*CASES[name], dtype, tolerance)
-
-
-def assert_same(call, draws, dtype, tolerance):
+def test_values_and_gradients_at_the_edge_are_pytorchs(name, dtype):
+    if (name, dtype) == (GELU, "float32"):
+        pytest.skip("PyTorch's is no number; a test of its own holds it to float64")
+    call, draws = CASES[name]
     arrays = arrays_of(draws, dtype)
     outputs = attempt(forward, ref, call, arrays)
     if isinstance(outputs, Exception):
@@ -582,34 +587,56 @@ def assert_same(call, draws, dtype, tolerance):
             forward(torch, call, arrays)
         return
     smooth = dtype == "float64" and all(np.isfinite(a).all() for a in arrays.values())
-    smooth = smooth and "binary_cross_entropy(" not in call  # no number at 0 and 1 is the derivative of the clamped one
     theirs = attempt(evaluate, ref, call, arrays, 2 if smooth else 1)
     if isinstance(theirs, Exception):  # PyTorch has no second derivative for a few
         theirs = evaluate(ref, call, arrays, 1)
-    outputs, leaves, first, second = evaluate(torch, call, arrays, 1 if theirs[3] is None else 2)
-    assert_all_close(outputs, theirs[0], tolerance, f"{dtype} output")
-    assert [requires_grad(out) for out in outputs] == [requires_grad(out) for out in theirs[0]]
+    order = 1 if theirs[3] is None else 2
+    mine = evaluate(torch, call, arrays, order)
+    tolerance = 1e-10 if dtype == "float64" else 2e-5
+    assert_all_close(mine[0], theirs[0], tolerance, "output")
+    assert [requires_grad(out) for out in mine[0]] == [requires_grad(out) for out in theirs[0]]
     if theirs[2] is not None:
-        assert_gradients_close(first, theirs[2], tolerance, f"{dtype} gradient of input")
+        assert_all_close(mine[2], theirs[2], tolerance, "gradient of input")
     if theirs[3] is not None:
-        second, expected = zeros_for_none(torch, second, leaves), zeros_for_none(ref, theirs[3], theirs[1])
-        for number, (a, b) in enumerate(zip(second, expected, strict=True)):
+        second = (zeros_for_none(module, part[3], part[1]) for module, part in ((torch, mine), (ref, theirs)))
+        for number, (a, b) in enumerate(zip(*second, strict=True)):
             finite = np.isfinite(array(b))
             what = f"second derivative of input {number}"
             np.testing.assert_allclose(array(a)[finite], array(b)[finite], rtol=1e-9, atol=1e-9, err_msg=what)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_gradient_of_the_determinant_of_a_singular_matrix_is_its_adjugate(dtype):
-    a = torch.tensor(np.array([[1, 2], [2, 4]], dtype=dtype), requires_grad=True)
-    # PyTorch has it right only where the gradient is to be differentiated again.
-    (gradient,) = torch.autograd.grad(torch.linalg.det(a), a, create_graph=True)
-    np.testing.assert_allclose(array(gradient), [[4, -2], [-2, 1]], rtol=1e-5)
-
-
-def test_of_two_values_scattered_to_one_place_one_stays_and_both_get_the_gradient():
+@ours
+def test_of_two_values_scattered_to_one_place_the_last_stands_and_it_alone_gets_the_gradient():
+    # PyTorch's documentation leaves open which one stands, and calls its gradient, of both, incorrect.
     source = torch.tensor([7.0, 8.0, 9.0], requires_grad=True)
     y = torch.zeros(2).scatter(0, torch.tensor([1, 1, 0]), source)
-    assert y[1].item() in (7.0, 8.0) and y[0].item() == 9.0
+    assert y.tolist() == [9.0, 8.0]
     (gradient,) = torch.autograd.grad((y * torch.tensor([2.0, 3.0])).sum(), source)
-    assert gradient.tolist() == [3.0, 3.0, 2.0]
+    assert gradient.tolist() == [0.0, 3.0, 2.0]
+
+
+@ours
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_the_gradient_of_det_at_a_singular_matrix_is_the_adjugate(dtype, create_graph):
+    # PyTorch gives it with create_graph=True, and otherwise what solving with a singular matrix gives.
+    found = []
+    for module in (torch, ref):
+        x = module.tensor(np.array(SINGULAR, dtype), requires_grad=True)
+        recorded = create_graph or module is ref
+        found += module.autograd.grad(module.linalg.det(x), x, create_graph=recorded)
+    assert_all_close(found[:1], found[1:], 1e-10 if dtype == "float64" else 2e-5, "gradient")
+    np.testing.assert_allclose(array(found[0]), [[4.0, -2.0], [-2.0, 1.0]], rtol=1e-6)
+
+
+@ours
+def test_gelu_of_infinities_in_float32_is_that_in_float64():
+    # PyTorch's own in float32 is no number at infinity.
+    found = []
+    for module, dtype in ((torch, "float32"), (ref, "float64")):
+        x = module.tensor(np.array([nan, inf, -inf], dtype), requires_grad=True)
+        y = module.nn.functional.gelu(x)
+        found.append([array(y), *map(array, module.autograd.grad(y.sum(), x))])
+    for mine, theirs in zip(*found, strict=True):
+        assert mine.dtype == np.float32
+        np.testing.assert_array_equal(mine, theirs)

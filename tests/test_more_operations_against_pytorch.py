@@ -30,6 +30,7 @@ from against_pytorch import (
     ref,
     requires_grad,
     run,
+    run_exactly,
     share,
     solvable,
     torch,
@@ -374,6 +375,7 @@ cases(
     "m.logcumsumexp(input=x, dim=1)",
     "m.cumsum(x, 0, dtype=m.float64)",
     "x.cumprod(1, dtype=m.float64)",
+    "m.logcumsumexp(x * 30, 1) / 30",  # at 300 PyTorch's second derivative in float32 is right to two digits alone
     x=far_from_zero(3, 4),
 )
 
@@ -892,7 +894,7 @@ SECOND = {"float64": 1e-9, "float32": 5e-4}
 
 def evaluate(module, call, arrays, view=lambda leaf: leaf, order=2):
     leaves = leaves_of(module, arrays)
-    outputs = outputs_of(run(module, call, {name: view(leaf) for name, leaf in leaves.items()}))
+    outputs = outputs_of(run_exactly(module, call, {name: view(leaf) for name, leaf in leaves.items()}))
     leaves = list(leaves.values())
     return outputs, leaves, *derivatives(module, outputs, leaves, power=2, order=order)
 
@@ -1044,13 +1046,21 @@ SMOOTH = {
 }
 
 
+# The same in other words, for PyTorch alone: its third derivative of these is wrong. That of logcumsumexp is no number, and
+# that of layer_norm takes the mean and the deviation, which the second derivative reads, for constants.
+IN_OTHER_WORDS = {
+    "m.logcumsumexp(x, 0)": "m.log(m.cumsum(m.exp(x), 0))",
+    "F.layer_norm(x, (4,), x, x)": "(x - m.mean(x)) / m.sqrt(m.var(x, correction=0) + 1e-5) * x + x",
+}
+
+
 @pytest.mark.parametrize("call", SMOOTH)
 def test_third_and_fourth_derivatives_are_pytorchs(call):
     x = SMOOTH[call](4)(np.random.default_rng(3), "float64")
 
     def towers(module):
         leaf = module.tensor(x, requires_grad=True)
-        value = run(module, call, {"x": leaf})
+        value = run_exactly(module, IN_OTHER_WORDS.get(call, call) if module is ref else call, {"x": leaf})
         grads = []
         for order in range(1, 5):
             weights = module.tensor(np.random.default_rng(order).uniform(0.5, 1.5, tuple(value.shape)))

@@ -854,6 +854,8 @@ def variadic(
         value = index(values[0] if values else named.pop(parameter, named.pop("axis", int(default))))
         if named or len(values) > 1:
             raise TypeError(f"{name}() takes {signature}; it was also given {', '.join(named) or values[1:]}")
+        if isinstance(tensors, Tensor):
+            raise TypeError(f"{name}(): {argument} must be a sequence of tensors, not one Tensor")
         tensors = list(tensors)
         for i, t in enumerate(tensors):
             if not isinstance(t, Tensor):

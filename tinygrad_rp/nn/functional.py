@@ -85,6 +85,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     if bias is None:
         return matmul(input, t(weight))
+    if weight.ndim == 2 and bias.ndim and bias.shape[-1] not in (1, weight.shape[0]):
+        raise RuntimeError(
+            f"linear(): bias of shape {list(bias.shape)} does not broadcast to the {weight.shape[0]} rows of weight"
+        )
     if input.ndim == 2:
         return addmm(bias, input, t(weight))
     if bias.ndim > input.ndim:

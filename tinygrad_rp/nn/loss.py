@@ -336,6 +336,12 @@ def kl_div(
             UserWarning,
             stacklevel=2,
         )
+    try:
+        np.broadcast_shapes(input.shape, target.shape)
+    except ValueError:
+        raise RuntimeError(
+            f"kl_div(): input and target of shape {list(input.shape)} and {list(target.shape)} do not broadcast"
+        ) from None
     values = mul(exp(target), sub(target, input)) if log_target else sub(loss.xlogx(target), mul(target, input))
     if reduction == "batchmean":
         return div(total(values), input.shape[0]) if input.ndim else total(values)
@@ -377,12 +383,12 @@ def _targets(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ig
     if not shape:
         raise ValueError(f"{name}(): input must have at least one dimension, that of the classes")
     dim = 0 if len(shape) == 1 else 1
-    if target.dtype != np.int64 and (target.dtype != np.uint8 or len(shape) > 2):
-        raise RuntimeError(f"{name}(): target must hold int64 indices of classes, not {target.dtype}")
     if dim and found[:1] != shape[:1]:
         raise ValueError(
             f"{name}(): input and target have batch sizes {shape[0]} and {list(found[:1])}, which must agree"
         )
+    if target.dtype != np.int64 and (target.dtype != np.uint8 or len(shape) > 2):
+        raise RuntimeError(f"{name}(): target must hold int64 indices of classes, not {target.dtype}")
     if not dim and found not in ((), (1,)):
         raise ValueError(f"{name}(): for one input the target must be one index, and has shape {list(found)}")
     if dim and found != (shape[0], *shape[2:]):

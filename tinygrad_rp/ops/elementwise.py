@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.graph import Stop
-from tinygrad_rp.operation import POSITIVE, SAME, either, elementwise, example, operation, public
+from tinygrad_rp.operation import POSITIVE, SAME, either, elementwise, example, operation, public, result_dtype
 from tinygrad_rp.ops.special import erfc
 from tinygrad_rp.tensor import Tensor, bool_, wrap
 
@@ -79,18 +79,27 @@ def _need_equal_dtypes(name: str, **arrays: Any) -> None:
 _add = elementwise("add", np.add, "x + y", x=SAME, y=SAME, operator="add", bools=True, method=False)
 
 
+def _refuse_bools(*operands: Any) -> None:
+    for value in operands:
+        if isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_:
+            raise RuntimeError(
+                "subtraction with bools is not defined; use logical_not() or ~ to invert, or convert with int() before"
+            )
+
+
 def _minus(x: Any, y: Any) -> Any:
     try:
         check = x.dtype is not y.dtype or x.dtype is bool_
     except AttributeError:
         check = True
     if check:
-        for value in (x, y):
-            if isinstance(value, bool) or getattr(value, "dtype", None) == np.bool_:
-                raise RuntimeError(
-                    "subtraction with bools is not defined; use logical_not() or ~ to invert, or convert with int() before"
-                )
+        _refuse_bools(x, y)
     return np.subtract(x, y)
+
+
+def _minus_scaled(x: Any, y: Any, alpha: float) -> Any:
+    _refuse_bools(x, y)
+    return np.subtract(x, alpha * y)
 
 
 _sub = elementwise("sub", _minus, "x − y", x=SAME, y=lambda g: -g, operator="sub", numpy=np.subtract, method=False)
@@ -133,7 +142,7 @@ _add_scaled = elementwise(
 )
 _sub_scaled = elementwise(
     "sub_scaled",
-    lambda x, y, alpha: _minus(x, alpha * y),
+    _minus_scaled,
     "x − αy",
     signature="input, other, alpha=2",
     x=SAME,
@@ -144,27 +153,29 @@ _sub_scaled = elementwise(
 )
 
 
-def _check_alpha(name: str, alpha: Any, *operands: Any) -> None:
+def _check_alpha(name: str, alpha: Any, *operands: Any) -> str:
+    """The kind of the result."""
     if not isinstance(alpha, builtins.bool | int | float | np.generic):
         raise TypeError(f"{name}(): alpha must be a number, not {type(alpha).__name__}; use input + alpha * other")
     kind = _kind(*(x._array if isinstance(x, Tensor) else x for x in operands))
-    if kind == "b":
-        raise RuntimeError(f"{name}(): alpha is not supported for bool tensors; convert with int() before")
-    if kind == "i" and isinstance(alpha, float | np.floating):
+    if kind != "f" and isinstance(alpha, float | np.floating):
         raise RuntimeError(f"{name}(): alpha must be an integer for integer tensors, and is {alpha}")
-    if isinstance(alpha, builtins.bool | np.bool_):
+    if kind != "b" and isinstance(alpha, builtins.bool | np.bool_):
         raise RuntimeError(f"{name}(): a bool alpha is supported for bool results alone; write it as 0 or 1")
+    return kind
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """``input + alpha · other``.
 
     Raises:
-        RuntimeError: ``alpha`` is a float and the result would hold integers, or it is a bool.
+        RuntimeError: ``alpha`` is a float and the result would hold integers, or it is a bool and the result would not.
     """
     if type(alpha) is int and alpha == 1:
         return _add(input, other)
-    _check_alpha("add", alpha, input, other)
+    if _check_alpha("add", alpha, input, other) == "b":
+        alpha = builtins.bool(alpha)
+        return _add(input, mul(other, alpha) if isinstance(other, Tensor | np.ndarray) else other and alpha)
     return _add_scaled(input, other, alpha)
 
 
@@ -244,9 +255,12 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
 
     Raises:
         RuntimeError: there is no such mode, or integers are divided by zero with rounding.
+        TypeError: the mode is no string.
     """
     if rounding_mode is None:
         return _div(input, other)
+    if not isinstance(rounding_mode, str):
+        raise TypeError(f"div(): rounding_mode must be None, 'floor' or 'trunc', not {rounding_mode!r}")
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError(f"div(): rounding_mode must be None, 'floor' or 'trunc', and is {rounding_mode!r}")
     return _div_rounded(input, other, rounding_mode)
@@ -363,6 +377,8 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     Raises:
         RuntimeError: ``decimals`` is given for integers.
     """
+    if not isinstance(decimals, int | np.integer):
+        raise TypeError(f"round(): decimals must be an integer, not {decimals!r}")
     return _round_to(input, index(decimals)) if decimals else _round(input)
 
 
@@ -458,8 +474,10 @@ def pow(input: Any, exponent: Any) -> Tensor:
     if kind is float or kind is int or kind is bool:
         if kind is int and exponent < 0 and isinstance(input, Tensor) and input._array.dtype.kind in "iu":
             raise RuntimeError(
-                "pow(): integers to negative integer powers are not integers; convert with float() before"
+                f"pow(): integers to the negative power {exponent} are not integers; convert with float() before"
             )
+        if kind is bool and isinstance(input, Tensor) and input._array.dtype == bool_:
+            return bitwise_or(input, not exponent)
         return _pow_number(input, exponent)
     if isinstance(exponent, np.generic):
         return pow(input, exponent.item())
@@ -942,12 +960,14 @@ def _times_log(x: Any, y: Any) -> Any:
     if not isinstance(y, np.ndarray):
         y = np.asarray(y, x.dtype if x.dtype.kind == "f" else np.float64)
     zero = (x == 0) & (y == y)
-    return np.where(zero, 0, x * np.log(np.where(zero, 1, y)))
+    # with 1.0, so that NumPy does not take the logarithm of small integers in half precision
+    return np.where(zero, 0, x * np.log(np.where(zero, 1.0, y)))
 
 
 def _times_log_slope(g: Any, x: Any, y: Any) -> Any:
     flat = (x == 0) & (y <= 0)
-    return g * np.where(flat, 0.0, np.log(np.where(flat, 1.0, y)))
+    # a gradient of 0 stays 0 where the logarithm is no number
+    return np.where(flat, 0.0, either(_xlogy, g, np.where(flat, 1.0, y)))
 
 
 def _xlogy_of(name: str, node: str, signature: str, **options: Any) -> Any:
@@ -965,14 +985,14 @@ def _xlogy_of(name: str, node: str, signature: str, **options: Any) -> Any:
     )
 
 
-_xlogy = _xlogy_of("xlogy", "XlogyBackward0", "input, other", x=_times_log_slope, y=lambda g, x, y: g * x / y)
-_xlogy_number = _xlogy_of(
+_xlogy: Callable[..., Tensor] = _xlogy_of(
+    "xlogy", "XlogyBackward0", "input, other", x=_times_log_slope, y=lambda g, x, y: g * x / y
+)
+_xlogy_number: Callable[..., Tensor] = _xlogy_of(
     "xlogy_number",
     "XlogyBackward2",
     "input, other=0.7",
-    x=lambda g, x, y: (
-        g * _constant(lambda x, y: np.where((x == 0) & (not y > 0), 0.0, _log_of(y)).astype(x.dtype), x, y)
-    ),
+    x=lambda g, x, y: np.where((x == 0) & (not y > 0), 0.0, either(_xlogy_number, g, y)),
 )
 _number_xlogy = elementwise(
     "number_xlogy",
@@ -1063,12 +1083,20 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 
     Args:
         input, end: of shapes that broadcast, and of one dtype.
-        weight: a number, or a tensor of the same dtype.
+        weight: a number, or a tensor of the same dtype; one without dimensions may have another.
 
     Raises:
         RuntimeError: the dtypes differ, or the elements are integers or bools.
+        TypeError: ``weight`` is neither a number nor a tensor.
     """
     _need_tensors("lerp", input=input, end=end)
+    if not isinstance(weight, Tensor | np.ndarray | int | float | np.generic):
+        raise TypeError(f"lerp(): weight must be a number or a tensor, not {type(weight).__name__}")
+    if isinstance(weight, Tensor) and not weight.ndim and isinstance(input, Tensor) and isinstance(end, Tensor):
+        # a weight without dimensions may have another dtype, which counts as that of any such operand
+        dtype = result_dtype([input._array, end._array, weight._array])
+        _need_equal_dtypes("lerp", input=input._array, end=end._array)
+        input, end, weight = input.to(dtype), end.to(dtype), weight.to(dtype)
     return (_lerp if isinstance(weight, Tensor | np.ndarray) else _lerp_number)(input, end, weight)
 
 
@@ -1414,6 +1442,14 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
     Raises:
         RuntimeError: the dtypes differ, the shapes do not broadcast, or a tolerance is negative.
     """
+    if isinstance(input, Tensor) and isinstance(other, Tensor):
+        _need_equal_dtypes("allclose", input=input._array, other=other._array)
+        try:
+            np.broadcast_shapes(input.shape, other.shape)
+        except ValueError:
+            raise RuntimeError(
+                f"allclose(): tensors of shape {list(input.shape)} and {list(other.shape)} do not broadcast"
+            ) from None
     return builtins.bool(isclose(input, other, rtol, atol, equal_nan)._array.all())
 
 
@@ -1478,7 +1514,15 @@ def _inverted(x: Any) -> Any:
 bitwise_not = elementwise(
     "bitwise_not", _inverted, "not x, bit by bit", stops={"x": FLAT}, differentiable=False, numpy=np.invert
 )
-public(bitwise_not, name="__invert__")
+
+
+def _invert(self: Tensor) -> Tensor:
+    if self._array.dtype.kind == "f":
+        raise TypeError("bitwise_not() (~) is defined for bool and integer tensors, not for floating-point ones")
+    return bitwise_not(self)
+
+
+public(_invert, name="__invert__")
 
 # --------------------------------------------------------------------------------------------------------- other names
 

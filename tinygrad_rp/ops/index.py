@@ -683,7 +683,7 @@ def _part(part: Any) -> Any:
     if isinstance(part, slice):
         if part.step is not None and part.step <= 0:
             raise ValueError(
-                "the step of a slice must be greater than zero; tensors cannot be read backwards by a slice"
+                f"the step of a slice must be greater than zero, and is {part.step}; flip() reads a tensor backwards"
             )
         return part
     if isinstance(part, list | range):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_rp.graph import Stop
-from tinygrad_rp.operation import POSITIVE, REAL, either, example, operation, public
+from tinygrad_rp.operation import POSITIVE, REAL, either, example, operation, public, result_dtype
 from tinygrad_rp.ops.elementwise import mul, where
 from tinygrad_rp.ops.index import put_at
 from tinygrad_rp.ops.shape import clone, reshape, unsqueeze
@@ -47,13 +47,17 @@ def _product(x: Any, y: Any) -> Any:
     _same_numbers("matmul", x, y)
     if x.ndim == 0 or y.ndim == 0:
         raise RuntimeError("matmul(): both tensors must have at least one dimension")
+    _need_matching("matmul", x, y)
+    return np.matmul(x, y)
+
+
+def _need_matching(name: str, x: Any, y: Any) -> None:
     rows = y.shape[-2] if y.ndim > 1 else y.shape[0]
     if x.shape[-1] != rows:
         raise RuntimeError(
-            f"matmul(): tensors of shape {list(x.shape)} and {list(y.shape)} do not fit: the first has "
+            f"{name}(): tensors of shape {list(x.shape)} and {list(y.shape)} do not fit: the first has "
             f"{x.shape[-1]} columns, and the second {rows} rows"
         )
-    return np.matmul(x, y)
 
 
 def _columns(g: Any, x_ndim: int, y_ndim: int) -> Any:
@@ -147,13 +151,16 @@ def _checked(name: str, compute: Any, second: str, *ndims: int) -> Any:
         found = (input.ndim, other.ndim)
         if found != ndims:
             raise RuntimeError(
-                f"{name}() takes tensors of {ndims[0]} and {ndims[1]} dimensions, not of {found[0]} and {found[1]}"
+                f"{name}() takes tensors of {ndims[0]} and {ndims[1]} dimensions, not of shape {list(input.shape)} and "
+                f"{list(other.shape)}"
             )
         if ndims == (3, 3) and input.shape[0] != other.shape[0]:
             raise RuntimeError(
                 f"{name}() takes as many matrices on both sides, and here are {input.shape[0]} and {other.shape[0]}; "
                 "matmul() broadcasts"
             )
+        _same_numbers(name, input._array, other._array)
+        _need_matching(name, input._array, other._array)
         return compute(input, other)
 
     product.__name__ = product.__qualname__ = name
@@ -331,7 +338,8 @@ _einsum_of_one: Callable[..., Tensor] = operation(
 
 def _pair(x: Any, y: Any, left: str, right: str, output: str) -> Any:
     """The sum of products of two arrays, as a product of matrices. A subscript of one of them alone is in the output."""
-    _same_numbers("einsum", x, y)
+    if any(s not in output for s in left):
+        _same_numbers("einsum", x, y)
     lengths = dict(zip(left + right, x.shape + y.shape, strict=True))
     shared = [s for s in left if s in right]
     batch, summed = [s for s in shared if s in output], [s for s in shared if s not in output]
@@ -491,6 +499,10 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         left, names = _summed(left, names, kept + others)
         right, others = _summed(right, others, kept + names)
         found = output if last else "".join(dict.fromkeys(s for s in names + others if s in kept))
+        if left._array.dtype != right._array.dtype and not any(s not in found for s in names):
+            # mere products are promoted, those that are summed are not, as in PyTorch
+            dtype = result_dtype([np.empty(1, left._array.dtype), np.empty(1, right._array.dtype)])
+            left, right = left.to(dtype), right.to(dtype)
         left, names = _einsum_of_two(left, right, names, others, found), found
     return left
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.operation import POSITIVE, SAME, either, elementwise, example, operation
-from tinygrad_rp.ops.elementwise import sigmoid
+from tinygrad_rp.ops.elementwise import sigmoid, xlogy
 from tinygrad_rp.ops.index import put_along
 from tinygrad_rp.tensor import Tensor
 
@@ -120,12 +120,27 @@ def _weighted(values: Any, weight: Any) -> Any:
     return values if weight is None else values * weight
 
 
+# 10⁻¹² as a float32, in both dtypes: so PyTorch has it
+_LEAST_DIVISOR = float(np.float32(1e-12))
+
+
 def _entropy(x: Any, y: Any, weight: Any, reduction: str) -> Any:
     # a logarithm of 0 counts as −100, so that the loss stays finite
     values = (y - 1) * np.maximum(np.log1p(-x), -100) - y * np.maximum(np.log(x), -100)
     return _reduced(_weighted(values, weight), reduction)
 
 
+_entropy_slope = elementwise(
+    "binary_cross_entropy_slope",
+    lambda x, y: (x - y) / np.maximum((1 - x) * x, _LEAST_DIVISOR),
+    "(x − y) / x(1 − x)",
+    # not that of the held divisor, but that of the loss itself, kept finite at 0 and 1, as PyTorch has it
+    x=lambda g, x, y: g * ((x * x - 2 * x * y + y) / np.square((x + 1e-12) * (1 - x + 1e-12))),
+    y=lambda g, x: -g / np.maximum((1 - x) * x, 1e-12),
+    method=False,
+    domain=UNIT,
+    kinks="x = 0 and x = 1, where a divisor counts as 10⁻¹²",
+)
 binary_cross_entropy = operation(
     "binary_cross_entropy",
     lambda x, y, weight, reduction: _entropy(x, y, weight, reduction),
@@ -133,7 +148,7 @@ binary_cross_entropy = operation(
     signature="input, target, weight, reduction",
     inputs=2,
     x=lambda g, x, y, x_shape, weight, reduction: (
-        _weighted(_each(g, x_shape, reduction), weight) * ((x - y) / np.maximum((1 - x) * x, 1e-12))
+        _weighted(_each(g, x_shape, reduction), weight) * either(_entropy_slope, x, y)
     ),
     y=lambda g, x, x_shape, weight, reduction: (
         _weighted(_each(g, x_shape, reduction), weight) * (np.log1p(-x) - np.log(x))
@@ -249,8 +264,8 @@ xlogx = elementwise(
     "xlogx",
     lambda x: np.where(x == 0, 0, x * np.log(x)),
     "x·log x, 0 at 0",
-    # no number at 0, as PyTorch has it; without x/x it would be −inf
-    x=lambda g, x: g * (np.log(x) + x / x),
+    # no number at 0, as PyTorch has it; without x/x it would be −inf. A gradient of 0 stays 0 at negative x.
+    x=lambda g, x: either(xlogy, g, x) + g * x / x,
     floating=True,
     method=False,
     domain=POSITIVE,

@@ -102,8 +102,11 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     Raises:
         IndexError: there is no such dimension.
         RuntimeError: there are not ``k`` elements along it, or the elements are bools.
+        TypeError: ``k`` is no integer.
     """
     x = need("topk", "input", input)._array
+    if not isinstance(k, int | np.integer):
+        raise TypeError(f"topk(): k must be an integer, not {k!r}")
     dim = dimension("topk", dim, x.ndim)
     length = x.shape[dim] if x.ndim else 1
     if not 0 <= k <= length:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import either, example, operation, public
-from tinygrad_rp.ops.elementwise import FLAT, _flat, _sign, maximum, minimum
+from tinygrad_rp.ops.elementwise import FLAT, _pow_number, _sign, _step, maximum, minimum
 from tinygrad_rp.ops.index import Found, dimension, need, put_along, take_along
 from tinygrad_rp.ops.scan import moved
 from tinygrad_rp.tensor import Tensor, as_dtype, get_default_dtype, wrap
@@ -30,6 +30,8 @@ def _axes(dim: Dim, input: Any = None) -> Any:
         return dim
     if isinstance(dim, bool):
         raise TypeError("dim must be an integer, several, or None, and not a bool")
+    if isinstance(dim, str):
+        raise TypeError(f"dim must be an integer, several, or None, not {dim!r}")
     if not isinstance(dim, Sequence):
         return index(dim)
     axes = tuple(index(d) for d in dim) or None
@@ -133,7 +135,8 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
             input = input.to(dtype)
         elif input._array.dtype.kind in "biu" and input._array.dtype.itemsize < 8:
             input = input.to(np.int64)
-    return _sum_all(input) if dim is None and not keepdim else _sum_dim(input, _axes(dim, input), keepdim)
+    found = _sum_all(input) if dim is None and not keepdim else _sum_dim(input, _axes(dim, input), keepdim)
+    return found if dtype is None else found.to(dtype)  # NumPy adds small integers up as int64
 
 
 def _nan(x: Any) -> Any:
@@ -251,7 +254,7 @@ _std = operation(
 def _pull(x: Any, x_shape: tuple[int, ...], dim: Any, correction: float, factor: float) -> Any:
     """``factor · (x − mean) / (n − correction)``; over all elements and without freedom infinite, as in PyTorch."""
     freedom = _count(x_shape, dim) - correction
-    deviation = x - np.mean(x, axis=dim, keepdims=True)
+    deviation = x - np.mean(x, axis=dim if x_shape else None, keepdims=True)
     if freedom <= 0 and (dim is None or not x_shape):
         return np.where(deviation == 0, np.nan, np.inf)
     return deviation * (factor / freedom if freedom else np.inf)
@@ -348,11 +351,10 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype:
         input = input.to(dtype)
     elif array.dtype.kind in "biu" and array.dtype.itemsize < 8:
         input = input.to(np.int64)
-    if dim is not None:
-        return _prod_dim(input, dimension("prod", dim, array.ndim), keepdim)
-    if keepdim:
+    if dim is None and keepdim:
         raise TypeError("prod(): keepdim goes with a dim")
-    return _prod_all(input)
+    found = _prod_all(input) if dim is None else _prod_dim(input, dimension("prod", dim, array.ndim), keepdim)
+    return found if dtype is None else found.to(dtype)  # NumPy multiplies small integers as int64
 
 
 # ---------------------------------------------------------------------------------------------------------------- norms
@@ -374,8 +376,8 @@ def _norm(x: Any, p: float, dim: Any, keepdim: Any) -> Any:
 def _norm_gradient(g: Any, x: Any, out: Any, p: float, dim: Any) -> Any:
     """sign(x)·(|x| / norm)ᵖ⁻¹, and 0 where the norm is 0. ``g`` and ``out`` are spread."""
     if p == 0:
-        return np.zeros_like(x)
-    sign = _flat(_sign(x), x)
+        return None  # a count: no gradient at all, as in PyTorch
+    sign = _step(_sign, x)
     if p == 1:
         return g * sign
     if p in (np.inf, -np.inf):
@@ -383,7 +385,7 @@ def _norm_gradient(g: Any, x: Any, out: Any, p: float, dim: Any) -> Any:
     if p == 2:
         return g * np.where(out == 0, 0.0, x / out)
     if p < 1:
-        return sign * np.where(x == 0, 0.0, np.abs(x) ** (p - 1)) * (g * out ** (1 - p))
+        return sign * np.where(x == 0, 0.0, either(_pow_number, np.abs(x), p - 1)) * (g * out ** (1 - p))
     power = x * np.abs(x) ** (p - 2) if p > 2 else sign * np.abs(x) ** (p - 1)
     return power * np.where(out == 0, 0.0, g / out ** (p - 1))
 
@@ -585,6 +587,9 @@ def _common_extreme(name: str, ufunc: np.ufunc, which: str) -> Callable[..., Ten
     def extreme(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
         axes = _axes(dim, input)
         _need_elements(name, need(name, "input", input), axes, IndexError)
+        named = [dimension(name, d, input.ndim) for d in axes] if isinstance(axes, tuple) else []
+        if len({*named}) < len(named):
+            raise RuntimeError(f"{name}(): dim={dim} names a dimension twice")
         return compute(input, axes, keepdim)
 
     extreme.__name__ = extreme.__qualname__ = name

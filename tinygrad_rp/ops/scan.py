@@ -82,7 +82,7 @@ def _along(name: str, input: Any, dim: Any, dtype: Any) -> tuple[Tensor, int]:
 
 
 def _accumulated(ufunc: np.ufunc, x: Any, dim: int) -> Any:
-    return ufunc.accumulate(x, axis=dim) if x.ndim else np.array(x)
+    return ufunc.accumulate(x, axis=dim, dtype=x.dtype) if x.ndim else np.array(x)
 
 
 def _sum_from_behind(g: Any, dim: int) -> Any:

@@ -252,6 +252,8 @@ def _expanded(x: Any, shape: tuple[int, ...]) -> Any:
     wanted = tuple(x.shape[i - extra] if n == -1 else n for i, n in enumerate(shape))
     if wanted[extra:] == x.shape and all(n == 1 for n in wanted[:extra]):
         return x[(*(None,) * extra, ...)]  # NumPy's would be read-only, although no element is seen twice
+    if any(n != m and m != 1 for n, m in zip(wanted[extra:], x.shape, strict=True)):
+        raise RuntimeError(f"expand(): a tensor of shape {list(x.shape)} does not broadcast to {list(wanted)}")
     return np.broadcast_to(x, wanted)
 
 
@@ -447,7 +449,7 @@ Tensor.T = property(_reversed, doc="The tensor with its dimensions in reverse or
 
 def _matrices_turned(self: Tensor) -> Tensor:
     if self._array.ndim == 1:
-        raise RuntimeError("mT is for matrices, and this tensor has one dimension")
+        raise RuntimeError(f"mT is for matrices, and this tensor is a vector of shape {list(self.shape)}")
     return transpose(self, -2, -1) if self._array.ndim else _alias_of(self)
 
 
@@ -564,6 +566,13 @@ def _dimension_to_cut(name: str, input: Any, dim: Any) -> tuple[int, int]:
     return dim, shape[dim]
 
 
+def _whole(name: str, argument: str, value: Any) -> int:
+    try:
+        return as_int(value)
+    except TypeError:
+        raise TypeError(f"{name}(): {argument} must be an integer, not {value!r}") from None
+
+
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of the pieces along ``dim``: of one length, but for the last, or of given lengths.
 
@@ -585,7 +594,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
                 f"{list(lengths)}"
             )
         return _pieces(_split_sizes, tensor, dim, (0, *itertools.accumulate(lengths)))
-    size = as_int(split_size_or_sections)
+    size = _whole("split", "split_size_or_sections", split_size_or_sections)
     if size < 0 or (size == 0 and length):
         raise RuntimeError(f"split(): the length of a piece must be positive, and it is {size}")
     if not length:
@@ -882,7 +891,7 @@ def _triangle(name: str, keep: Callable[..., Any], which: str) -> Callable[..., 
             raise RuntimeError(
                 f"{name}(): input must have at least two dimensions, and its shape is {list(input.shape)}"
             )
-        return compute(input, as_int(diagonal))
+        return compute(input, _whole(name, "diagonal", diagonal))
 
     triangle.__name__ = triangle.__qualname__ = name
     triangle.__doc__ = (
