@@ -986,12 +986,21 @@ def test_the_node_of_one_operation_bears_pytorchs_name_and_has_its_inputs(name):
     compared = 0
     for a, b in zip(mine, theirs, strict=True):
         if requires_grad(b) and (b.grad_fn is None or single_node(b.grad_fn)):
-            assert name_of(a.grad_fn) == name_of(b.grad_fn)
+            assert name_of(a.grad_fn) == OURS.get(call, name_of(b.grad_fn))
             if "dtype=" not in call and "alpha=" not in call:  # a cast or a factor before may be a node of its own
                 assert names_below(a.grad_fn) == names_below(b.grad_fn)
             compared += 1
     if not compared:
         pytest.skip("no node, or several in PyTorch: how they are cut up is its own affair")
+
+
+# One operation has one node here, where PyTorch names how the arguments came, or what it found to call for them.
+OURS = {
+    "m.div(a, b, rounding_mode=None)": "DivBackward0",
+    "m.einsum('ij->ji', x)": "EinsumBackward0",
+    "m.einsum('ba', x)": "EinsumBackward0",
+    "m.einsum('i...->...i', x)": "EinsumBackward0",
+}
 
 
 # ---------------------------------------------------------------- derivatives of a higher order

@@ -906,3 +906,55 @@ def test_numpys_scans_and_reductions_stay_in_the_graph():
         np.prod(x).item() == 24 and np.flip(x).tolist() == [[4, 3], [2, 1]] and np.tril(x).tolist() == [[1, 0], [3, 4]]
     )
     assert np.any(x, axis=0).tolist() == [True, True] and np.all(x).item() is True
+
+
+def test_shapes_can_be_given_by_name():
+    x = tg.arange(6.0).reshape(2, 3)
+    for named, given in [
+        (x.reshape(shape=(3, 2)), x.reshape(3, 2)),
+        (x.view(size=(3, 2)), x.view(3, 2)),
+        (x.expand(size=(4, -1, 3)), x.expand(4, -1, 3)),
+        (x.broadcast_to(size=(4, 2, 3)), x.broadcast_to((4, 2, 3))),
+        (tg.broadcast_to(x, size=(4, 2, 3)), x.broadcast_to(4, 2, 3)),
+        (x.permute(dims=(1, 0)), x.permute(1, 0)),
+        (x.flip(dims=[1]), x.flip(1)),
+        (x.repeat(repeats=(2, 1)), x.repeat(2, 1)),
+        (tg.tile(x, dims=(2,)), x.tile(2)),
+    ]:
+        assert named.tolist() == given.tolist()
+    for wrong in (
+        lambda: x.reshape(6, shape=(6,)),
+        lambda: x.flip(dims=1),
+        lambda: x.permute(),
+        lambda: x.view(shape=(6,)),
+        lambda: tg.mm(x, x.T, mat2=x.T),
+        lambda: tg.mm(x, other=x.T),
+        lambda: tg.mm(x),
+    ):
+        with pytest.raises(TypeError):
+            wrong()
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])
+@pytest.mark.parametrize("index", [0, [0], [0, 0]])
+def test_gather_and_scatter_take_a_tensor_without_dimensions_as_a_vector(shape, index):
+    x, i = tg.full(shape, 3.0, requires_grad=True), tg.tensor(index)
+    source = tg.tensor(np.arange(2.0, 2.0 + i.numel()).reshape(i.shape), dtype=tg.float32, requires_grad=True)
+    assert x.gather(0, i).tolist() == tg.full(i.shape, 3.0).tolist()
+    assert tg.autograd.grad(x.gather(0, i).sum(), x)[0].tolist() == tg.full(shape, float(i.numel())).tolist()
+    for out, value, g in (
+        (x.scatter(0, i, source), source.max(), 0.0),
+        (x.scatter_add(0, i, source), 3 + source.sum(), 1.0),
+    ):
+        assert out.shape == shape and out.sum().item() == value.item()
+        assert type(out.grad_fn).__name__.startswith("Scatter")
+        assert tg.autograd.grad(out.sum(), x)[0].sum().item() == g
+
+
+def test_where_of_a_condition_alone_gives_the_indices():
+    x = tg.tensor([[0.0, 2.0], [3.0, 0.0]])
+    rows, columns = tg.where(x)
+    assert rows.tolist() == [0, 1] and columns.tolist() == [1, 0]
+    assert tg.where(tg.tensor(True))[0].tolist() == [0]
+    with pytest.raises(TypeError):
+        tg.where(x > 0, x)

@@ -276,7 +276,7 @@ def binary_cross_entropy_with_logits(
 
     Args:
         input: logits.
-        target: probabilities, of the same shape.
+        target: probabilities, of the same shape. The result has its dtype.
         weight: multiplies the elements; it broadcasts to their shape.
         size_average: see ``reduction``.
         reduce: see ``reduction``.
@@ -284,7 +284,7 @@ def binary_cross_entropy_with_logits(
         pos_weight: multiplies the part of the positive class; it broadcasts to the shape.
 
     Raises:
-        RuntimeError: the dtypes differ, or a weight requires grad or does not broadcast.
+        RuntimeError: the elements are no floating-point numbers, or a weight requires grad or does not broadcast.
         ValueError: the shapes differ, or there is no such reduction.
     """
     name = "binary_cross_entropy_with_logits"
@@ -295,9 +295,6 @@ def binary_cross_entropy_with_logits(
             f"{name}(): input and target must have the same shape, and have {list(input.shape)} and {list(target.shape)}"
         )
     _need_floats(name, input, target)
-    for argument, value in (("target", target), ("weight", weight), ("pos_weight", pos_weight)):
-        if value is not None and value.dtype != input.dtype:
-            raise RuntimeError(f"{name}(): {argument} must have the input's dtype {input.dtype}, not {value.dtype}")
     factor = _constant(name, "weight", weight, input.shape, input.dtype)
     positive = _constant(name, "pos_weight", pos_weight, input.shape, input.dtype)
     return loss.binary_cross_entropy_with_logits(input, target, factor, positive, reduction)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import POSITIVE, SAME, either, elementwise, example, operation, public, result_dtype
+from tinygrad_rp.ops.index import nonzero
 from tinygrad_rp.ops.special import erfc
 from tinygrad_rp.tensor import Tensor, bool_, wrap
 
@@ -371,15 +372,17 @@ _round_to = elementwise(
 )
 
 
-def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+def round(input: Tensor, *, decimals: int | None = None) -> Tensor:
     """``input``, rounded to the nearest number with ``decimals`` decimals (tens, hundreds, … if negative); halves to even.
+
+    Without ``decimals`` the nearest integer, also of integers.
 
     Raises:
         RuntimeError: ``decimals`` is given for integers.
     """
-    if not isinstance(decimals, int | np.integer):
+    if decimals is not None and not isinstance(decimals, int | np.integer):
         raise TypeError(f"round(): decimals must be an integer, not {decimals!r}")
-    return _round_to(input, index(decimals)) if decimals else _round(input)
+    return _round(input) if decimals is None else _round_to(input, index(decimals))
 
 
 def _fraction(x: Any) -> Any:
@@ -396,7 +399,7 @@ frac = elementwise(
 )
 public(round, in_place=True)
 for _numpy_function in (np.round, np.rint):
-    Tensor._numpy_functions[_numpy_function] = lambda a, decimals=0: round(a, decimals=decimals)
+    Tensor._numpy_functions[_numpy_function] = lambda a, decimals=0: round(a, decimals=decimals or None)
 
 # --------------------------------------------------------------------------------------------------------------- powers
 
@@ -1175,18 +1178,39 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)
 
 
-where = elementwise(
+_chosen = elementwise(
     "where",
     _where,
     "x where the condition holds, else y",
     signature="condition, input, other",
     x=lambda g, condition: np.where(condition, g, 0.0),
     y=lambda g, condition: np.where(condition, 0.0, g),
-    numpy=np.where,
     condition="condition",
     bools=True,
     method=False,
 )
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """``input`` where the condition holds, else ``other``; of a condition alone, the indices where it is not 0.
+
+    Args:
+        condition: bools; alone, numbers too.
+        input: a tensor or a number; all three broadcast.
+        other: the same.
+
+    Returns:
+        A tensor; of a condition alone, what ``nonzero(condition, as_tuple=True)`` returns.
+
+    Raises:
+        RuntimeError: the condition does not hold bools, or the shapes do not broadcast.
+    """
+    if input is None and other is None:
+        return nonzero(condition, as_tuple=True)
+    return _chosen(condition, input, other)
+
+
+Tensor._numpy_functions[np.where] = where
 maximum = elementwise(
     "maximum",
     np.maximum,

@@ -65,9 +65,8 @@ def known_from(result: Tensor, *choosers: Tensor) -> Tensor:
 
 
 def _grid(indices: Any, dim: int) -> Any:
-    """The places that indices along a dimension name, as an index of NumPy's."""
-    if not indices.ndim:
-        return ()
+    """The places that indices along a dimension name, as an index of NumPy's for at least one dimension."""
+    indices = np.atleast_1d(indices)
     where = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
     where[dim] = indices
     return tuple(where)
@@ -76,13 +75,13 @@ def _grid(indices: Any, dim: int) -> Any:
 def _take_along(x: Any, indices: Any, dim: int) -> Any:
     if not indices.size:
         return np.empty(indices.shape, x.dtype)
-    return np.array(x) if x.ndim == 0 else x[_grid(indices, dim)]
+    return np.reshape(np.atleast_1d(x)[_grid(indices, dim)], indices.shape)
 
 
 def _put_along(x: Any, indices: Any, dim: int, shape: tuple[int, ...]) -> Any:
     out = np.zeros(shape, x.dtype)
     if indices.size:
-        np.add.at(out, _grid(indices, dim) if shape else (), x)
+        np.add.at(np.atleast_1d(out), _grid(indices, dim), x)
     return out
 
 
@@ -100,6 +99,8 @@ take_along: Callable[..., Tensor] = operation(
         example((3, 4), indices=np.array([[0, 2, 2, 1]]), dim=0),
         example((3, 4), indices=np.array([[3, 0], [1, 1]]), dim=-1),
         example((), indices=np.array(0), dim=0),
+        example((), indices=np.array([0, 0]), dim=0),
+        example((3,), indices=np.array(1), dim=0),
         example((0, 2), indices=np.zeros((0, 2), np.int64), dim=0),
     ],
 )
@@ -138,32 +139,23 @@ def _in_range(name: str, indices: Any, dim: int, length: int, error: type[Except
         )
 
 
-def _aligned(name: str, input: Tensor, dim: Any, index: Any) -> tuple[Tensor, int, Any]:
-    """Input, dimension and indices, checked; a tensor without dimensions is taken as a vector of one element."""
+def _aligned(name: str, input: Tensor, dim: Any, index: Any) -> tuple[int, Any]:
+    """Dimension and indices, checked; a tensor without dimensions counts as a vector of one element."""
     indices = integers(name, index)
     dim = dimension(name, dim, need(name, "input", input)._array.ndim)
-    if input._array.ndim == 0:
-        input = _unsqueeze(input, (None,))
-    if indices.ndim == 0:
-        indices = indices.reshape(1)
-    shape = input._array.shape
+    shape = input._array.shape or (1,)
     if indices.size:
-        if indices.ndim != len(shape):
+        if max(indices.ndim, 1) != len(shape):
             raise RuntimeError(
                 f"{name}(): index must have as many dimensions as input, {len(shape)}, and its shape is {list(indices.shape)}"
             )
-        if any(n > m for i, (n, m) in enumerate(zip(indices.shape, shape, strict=True)) if i != dim):
+        if any(n > m for i, (n, m) in enumerate(zip(indices.shape or (1,), shape, strict=True)) if i != dim):
             raise RuntimeError(
                 f"{name}(): index of shape {list(indices.shape)} must not be longer than input, of shape {list(shape)}, but for "
                 f"dimension {dim}"
             )
         _in_range(name, indices, dim, shape[dim])
-    return input, dim, indices
-
-
-def _unaligned(result: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The result without the dimension that `_aligned` gave a tensor that has none."""
-    return _select(result, (0, ...)) if shape == () and result._array.ndim else result
+    return dim, indices
 
 
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
@@ -181,9 +173,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     """
     if sparse_grad:
         raise NotImplementedError("gather(): there are no sparse gradients here; leave sparse_grad out")
-    aligned, dim, indices = _aligned("gather", input, dim, index)
-    taken = take_along(aligned, indices, dim)
-    return known_from(_unaligned(taken, index._array.shape), index)
+    dim, indices = _aligned("gather", input, dim, index)
+    return known_from(take_along(input, indices, dim), index)
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
@@ -240,7 +231,7 @@ def _stands(shape: tuple[int, ...], target: tuple[int, ...], basic: Any, rest: A
 def _scattered(x: Any, y: Any, indices: Any, dim: int) -> Any:
     out = np.array(x)
     if indices.size:
-        out[_grid(indices, dim)] = y
+        np.atleast_1d(out)[_grid(indices, dim)] = y
     return out
 
 
@@ -253,7 +244,9 @@ _scatter = operation(
     x=lambda g, indices, dim: either(_scatter_number, g, indices, dim, 0.0),
     # of several values put at the same place one stands, and the gradient is its own
     y=lambda g, x_shape, indices, dim: np.where(
-        _stands(x_shape, indices.shape, None, _grid(indices, dim)) if indices.size else True,
+        np.reshape(_stands(x_shape or (1,), indices.shape or (1,), None, _grid(indices, dim)), indices.shape)
+        if indices.size
+        else True,
         either(take_along, g, indices, dim),
         0.0,
     ),
@@ -261,6 +254,8 @@ _scatter = operation(
     examples=[
         example((3, 4), (1, 4), index=np.array([[0, 2, 2, 1]]), dim=0),
         example((3, 4), (3, 2), index=np.array([[0, 0], [2, 1], [3, 3]]), dim=1),
+        example((), (2,), index=np.array([0, 0]), dim=0),
+        example((1,), (), index=np.array(0), dim=0),
     ],
 )
 _scatter_number: Callable[..., Tensor] = operation(
@@ -287,19 +282,20 @@ def _same_dtype(name: str, argument: str, input: Tensor, other: Any) -> None:
 def _source(name: str, input: Tensor, indices: Any, src: Tensor) -> Tensor:
     """The part of ``src`` that the indices put somewhere."""
     _same_dtype(name, "src", input, src)
-    if src._array.ndim == 0:
-        src = _unsqueeze(src, (None,))
     shape = src._array.shape
     if shape == indices.shape:
         return src
     if indices.size == 0:
         return _slice(src.reshape(-1), (slice(0, 0), ...)).reshape(indices.shape)
-    if len(shape) != indices.ndim or any(n > m for n, m in zip(indices.shape, shape, strict=True)):
+    wanted = indices.shape or (1,)  # without dimensions, both count as vectors of one element
+    if len(shape or (1,)) != len(wanted) or any(n > m for n, m in zip(wanted, shape or (1,), strict=True)):
         raise RuntimeError(
             f"{name}(): index of shape {list(indices.shape)} must not be longer than src, of shape {list(shape)}, in any "
             "dimension"
         )
-    return _slice(src, (*(slice(0, n) for n in indices.shape), ...))
+    if shape and shape != wanted:
+        src = _slice(src, (*(slice(0, n) for n in wanted), ...))
+    return src if src._array.shape == indices.shape else src.reshape(indices.shape)
 
 
 def scatter(
@@ -328,13 +324,12 @@ def scatter(
     if (src is None) == (value is None):
         raise TypeError("scatter(): give either src, a tensor or a number, or value, a number")
     src = value if src is None else src
-    aligned, dim, indices = _aligned("scatter", input, dim, index)
+    dim, indices = _aligned("scatter", input, dim, index)
     if isinstance(src, Tensor):
-        src = _source("scatter", aligned, indices, src)
-        result = _scatter(aligned, src, indices, dim)
+        result = _scatter(input, _source("scatter", input, indices, src), indices, dim)
     else:
-        result = _scatter_number(aligned, indices, dim, _number("scatter", src))
-    return known_from(_unaligned(result, input._array.shape), index)
+        result = _scatter_number(input, indices, dim, _number("scatter", src))
+    return known_from(result, index)
 
 
 def _number(name: str, value: Any) -> Any:
@@ -346,7 +341,7 @@ def _number(name: str, value: Any) -> Any:
 def _scatter_sum(x: Any, y: Any, indices: Any, dim: int) -> Any:
     out = np.array(x)
     if indices.size:
-        np.add.at(out, _grid(indices, dim), y)
+        np.add.at(np.atleast_1d(out), _grid(indices, dim), y)
     return out
 
 
@@ -362,16 +357,16 @@ _scatter_add = operation(
     examples=[
         example((3, 4), (1, 4), index=np.array([[0, 2, 2, 1]]), dim=0),
         example((3, 4), (3, 2), index=np.array([[0, 0], [2, 1], [3, 3]]), dim=1),
+        example((), (2,), index=np.array([0, 0]), dim=0),
+        example((1,), (), index=np.array(0), dim=0),
     ],
 )
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """As `scatter`, but what is put at a place is added to what is there. Arguments and errors as there."""
-    aligned, dim, indices = _aligned("scatter_add", input, dim, index)
-    src = _source("scatter_add", aligned, indices, src)
-    result = _scatter_add(aligned, src, indices, dim)
-    return known_from(_unaligned(result, input._array.shape), index)
+    dim, indices = _aligned("scatter_add", input, dim, index)
+    return known_from(_scatter_add(input, _source("scatter_add", input, indices, src), indices, dim), index)
 
 
 # ------------------------------------------------------------------------------------------------- whole slices of a dimension

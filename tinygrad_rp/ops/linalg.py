@@ -146,7 +146,10 @@ def _need_ndims(name: str, **arguments: tuple[Tensor, int]) -> None:
 
 
 def _checked(name: str, compute: Any, second: str, *ndims: int) -> Any:
-    def product(input: Tensor, other: Tensor) -> Tensor:
+    def product(input: Tensor, *others: Tensor, **named: Tensor) -> Tensor:
+        if len(others) + len(named) != 1 or not named.keys() <= {second}:
+            raise TypeError(f"{name}() takes input and {second}")
+        (other,) = others or named.values()
         _need_tensors(name, **{"input": input, second: other})
         found = (input.ndim, other.ndim)
         if found != ndims:
@@ -704,11 +707,13 @@ _solve_triangular: Callable[..., Tensor] = operation(
 )
 
 
-def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
+def solve_triangular(
+    input: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
+) -> Tensor:
     """The X in ``A X = B``, for a triangular A. A zero on its diagonal gives inf or NaN, as a division does.
 
     Args:
-        A: of shape (…, n, n); only one triangle is read.
+        input: A, of shape (…, n, n); only one triangle is read.
         B: of shape (…, n, k), or (…, k, n) where not ``left``. The leading dimensions broadcast.
         upper: which triangle of A is read, the upper one or the lower.
         left: whether A stands on the left; otherwise the equation is ``X A = B``.
@@ -717,7 +722,7 @@ def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, un
     Raises:
         RuntimeError: the shapes do not fit, or the dtypes differ.
     """
-    return _solve_triangular(A, B, upper, left, unitriangular)
+    return _solve_triangular(input, B, upper, left, unitriangular)
 
 
 def _factored(x: Any, upper: bool) -> Any:
@@ -761,18 +766,18 @@ _cholesky = operation(
 )
 
 
-def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
+def cholesky(input: Tensor, *, upper: bool = False) -> Tensor:
     """The lower triangular L with ``L Lᵀ = A`` for a symmetric, positive definite A; with ``upper`` the U with ``Uᵀ U = A``.
 
     Args:
-        A: of shape (…, n, n). Only its lower triangle is read (with ``upper`` the upper one); its gradient is symmetric.
+        input: A, of shape (…, n, n). Only its lower triangle is read (with ``upper`` the upper one); its gradient is symmetric.
         upper: which factor to return.
 
     Raises:
         LinAlgError: a matrix is not positive definite.
         RuntimeError: the matrices are not square, or not of floating-point numbers.
     """
-    return _cholesky(A, upper)
+    return _cholesky(input, upper)
 
 
 # --------------------------------------------------------------------------------------------------- inverse and solve
@@ -922,11 +927,11 @@ _eigh = operation(
 )
 
 
-def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
+def eigh(input: Tensor, UPLO: str = "L") -> Eigh:
     """The eigenvalues of a symmetric matrix, in ascending order, and the eigenvectors, as columns, of length 1 and either sign.
 
     Args:
-        A: of shape (…, n, n).
+        input: A, of shape (…, n, n).
         UPLO: which triangle of A is read, ``"L"`` the lower or ``"U"`` the upper one.
 
     Raises:
@@ -935,7 +940,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Eigh:
     """
     if not isinstance(UPLO, str) or UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"linalg.eigh(): UPLO must be 'L' or 'U', not {UPLO!r}")
-    packed = _eigh(A, UPLO.upper() == "U")
+    packed = _eigh(input, UPLO.upper() == "U")
     return Eigh(packed[..., -1, :], packed[..., :-1, :])
 
 
@@ -1042,7 +1047,7 @@ det = operation(
 
 SIGN = Stop(
     "zero",
-    "the sign of a determinant is flat wherever it is not jumping, so zeros go back to the matrix.",
+    "the sign of a determinant is flat wherever it is not jumping, so no gradient goes back to the matrix.",
     ("use logabsdet, or det()",),
 )
 
@@ -1066,7 +1071,7 @@ _sign_of_det = operation(
     lambda x: _parts(x, 0),
     "the sign of |A|",
     signature="A",
-    x=lambda g, x_shape: np.broadcast_to(np.reshape(np.zeros_like(g), (*g.shape, 1, 1)), x_shape),
+    x=lambda g: None,  # as in PyTorch, whose gradient is undefined here rather than 0
     stops={"x": SIGN},
     node="LinalgSlogdetBackward0",
     title="linalg.slogdet",

@@ -170,7 +170,8 @@ def _softplus_of_minus(x: Any) -> Any:
 
 def _logits_entropy(x: Any, y: Any, weight: Any, positive: Any, reduction: str) -> Any:
     part = _softplus_of_minus(x)
-    return _reduced(_weighted((1 - y) * x + _weighted(part, _emphasis(y, positive)), weight), reduction)
+    values = _weighted((1 - y) * x + _weighted(part, _emphasis(y, positive)), weight)
+    return _reduced(values.astype(y.dtype, copy=False), reduction)  # PyTorch's takes the dtype of the target
 
 
 def _emphasis(y: Any, positive: Any) -> Any:

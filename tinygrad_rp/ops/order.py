@@ -32,7 +32,7 @@ def _order(x: Any, dim: int, descending: bool) -> Any:
     return x.shape[dim] - 1 - order
 
 
-def _chosen(name: str) -> Callable[..., Tensor]:
+def _chosen(name: str, node: str, ties: str) -> Callable[..., Tensor]:
     return operation(
         name,
         lambda x, indices, dim: either(take_along, x, indices, dim),
@@ -40,8 +40,10 @@ def _chosen(name: str) -> Callable[..., Tensor]:
         signature="input, indices, dim",
         inputs=1,
         x=lambda g, x_shape, indices, dim: either(put_along, g, indices, dim, x_shape),
+        node=node,
+        title=name.removesuffix("_stable"),
         method=False,
-        kinks="ties, which keep their order" if name == "sort" else "ties, of which the earlier comes first",
+        kinks=ties,
         examples=[
             example((4,), indices=np.array([2, 0, 3, 1]), dim=0),
             example((2, 3), indices=np.array([[2, 0], [1, 2]]), dim=1),
@@ -49,8 +51,9 @@ def _chosen(name: str) -> Callable[..., Tensor]:
     )
 
 
-_sort = _chosen("sort")
-_topk = _chosen("topk")
+_sort = _chosen("sort", "SortBackward0", "ties, which keep their order")
+_sort_stable = _chosen("sort_stable", "SortBackward1", "ties, which keep their order")
+_topk = _chosen("topk", "TopkBackward0", "ties, of which the earlier comes first")
 _argsort = operation(
     "argsort",
     _order,
@@ -62,7 +65,7 @@ _argsort = operation(
 )
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Found:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool | None = None) -> Found:
     """The elements in order along ``dim``, with their indices, as (values, indices).
 
     Equal elements always keep their order, and NaN counts as the greatest.
@@ -78,7 +81,8 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
     """
     dim = dimension("sort", dim, need("sort", "input", input)._array.ndim)
     indices = _argsort(input, dim, bool(descending))
-    return Found(_sort(input, indices._array, dim), indices)
+    chosen = _sort if stable is None else _sort_stable  # the same, but for PyTorch's name of the node
+    return Found(chosen(input, indices._array, dim), indices)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -90,7 +94,8 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Found:
     """The ``k`` greatest elements along ``dim``, in order, with their indices, as (values, indices).
 
-    Of equal elements the earlier comes first, and NaN counts as the greatest.
+    Of equal elements the earlier comes first, and NaN counts as the greatest. A tensor without dimensions gives its one element
+    even where ``k`` is 0, as in PyTorch.
 
     Args:
         input: of any shape.
@@ -115,10 +120,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
         raise RuntimeError("topk() is not defined for bool tensors; convert with int() before")
     order = _order(x, dim, bool(largest))
     indices = np.array(order[(*(slice(None),) * dim, slice(0, k))] if x.ndim else order)
-    values = _topk(input, indices, dim)
-    if not x.ndim and k == 0:
-        raise RuntimeError("topk(): a tensor without dimensions has one element to choose, so k must be 1")
-    return Found(values, wrap(indices))
+    return Found(_topk(input, indices, dim), wrap(indices))
 
 
 for _function in (sort, argsort, topk):

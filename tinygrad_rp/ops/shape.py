@@ -24,8 +24,17 @@ __all__ = [
 ]  # fmt: skip
 
 
-def sizes(name: str, given: tuple[Any, ...]) -> tuple[int, ...]:
-    """A shape given as one sequence or as several integers."""
+def sizes(name: str, given: tuple[Any, ...], **named: Any) -> tuple[int, ...]:
+    """A shape given as one sequence, as several integers, or by the one name that it has.
+
+    Raises:
+        TypeError: it is given twice or not at all, or is not made of integers.
+    """
+    for argument, value in named.items():
+        if value is not None:
+            if given or not isinstance(value, tuple | list):
+                raise TypeError(f"{name}(): {argument} must be given once, as a sequence of integers where it is named")
+            given = (value,)
     if len(given) == 1 and isinstance(given[0], tuple | list):
         given = tuple(given[0])
     elif not given:
@@ -89,7 +98,7 @@ def _in_place(x: Any, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def reshape(input: Tensor, *lengths: Any, shape: Any = None) -> Tensor:
     """The same elements in another shape, of which one length may be -1, to be inferred.
 
     A view where the elements lie in memory so, else a copy.
@@ -97,13 +106,13 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     Raises:
         RuntimeError: the shape has another number of elements.
     """
-    wanted = sizes("reshape", shape)
+    wanted = sizes("reshape", lengths, shape=shape)
     if isinstance(input, Tensor) and not _in_place(input._array, wanted):
         return _reshape_copy(input, wanted)
     return _reshape(input, wanted)
 
 
-def view(self: Tensor, *shape: Any) -> Tensor:
+def view(self: Tensor, *shape: Any, size: Any = None) -> Tensor:
     """As `reshape`, but never a copy.
 
     Raises:
@@ -113,7 +122,7 @@ def view(self: Tensor, *shape: Any) -> Tensor:
         if np.dtype(shape[0]) == self._array.dtype:
             return _reshape(self, self._array.shape)
         raise TypeError("view(dtype) is not supported; use to(dtype)")
-    wanted = sizes("view", shape)
+    wanted = sizes("view", shape, size=size)
     if not _in_place(self._array, wanted):
         raise RuntimeError(
             f"view(): a tensor of shape {list(self.shape)}, which is not contiguous, cannot be seen as {list(wanted)}; "
@@ -269,18 +278,18 @@ _expand = operation(
 )
 
 
-def expand(input: Tensor, *shape: Any) -> Tensor:
+def expand(input: Tensor, *shape: Any, size: Any = None) -> Tensor:
     """Repeated along dimensions of length 1, and along new ones in front, without copying; -1 keeps a length.
 
     Raises:
         RuntimeError: the tensor does not broadcast to that shape.
     """
-    return _expand(input, sizes("expand", shape))
+    return _expand(input, sizes("expand", shape, size=size))
 
 
-def broadcast_to(input: Tensor, shape: Any) -> Tensor:
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """As `expand`, with the shape as one sequence."""
-    return _expand(input, sizes("broadcast_to", (tuple(shape),)))
+    return _expand(input, sizes("broadcast_to", (tuple(size),)))
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -371,14 +380,14 @@ _permute = operation(
 )
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The dimensions in the order ``dims``.
 
     Raises:
         IndexError: there is no such dimension.
         RuntimeError: one is named twice or not at all.
     """
-    return _permute(input, sizes("permute", dims))
+    return _permute(input, sizes("permute", order, dims=dims))
 
 
 def _several(name: str, dims: Any, ndim: int) -> tuple[int, ...]:
@@ -702,7 +711,7 @@ _flip: Callable[..., Tensor] = operation(
 )
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
+def flip(input: Tensor, *several: Any, dims: Any = None) -> Tensor:
     """A copy with the elements in reverse order along ``dims``.
 
     Raises:
@@ -710,9 +719,7 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
         RuntimeError: one is named twice.
     """
     ndim = need("flip", "input", input)._array.ndim
-    if not dims:
-        raise TypeError("flip() needs dims; an empty tuple for none")
-    axes = _several("flip", sizes("flip", dims), ndim)
+    axes = _several("flip", sizes("flip", several, dims=dims), ndim)
     return _flip(input, axes if ndim else ())
 
 
@@ -794,15 +801,13 @@ _repeat: Callable[..., Tensor] = operation(
 )  # fmt: skip
 
 
-def repeat(self: Tensor, *repeats: Any) -> Tensor:
+def repeat(self: Tensor, *times: Any, repeats: Any = None) -> Tensor:
     """A copy that holds the tensor several times along each dimension; more numbers than dimensions make new ones in front.
 
     Raises:
         RuntimeError: there are fewer numbers than dimensions, or one is negative.
     """
-    if not repeats:
-        raise TypeError("repeat() needs repeats, one number a dimension")
-    times = sizes("repeat", repeats)
+    times = sizes("repeat", times, repeats=repeats)
     if len(times) < self._array.ndim or any(n < 0 for n in times):
         raise RuntimeError(
             f"repeat(): {list(times)} must hold a number for each dimension of shape {list(self.shape)}, none negative"
@@ -810,11 +815,9 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     return _repeat(self, times)
 
 
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *times: Any, dims: Any = None) -> Tensor:
     """As ``Tensor.repeat``, but fewer numbers than dimensions are those of the last ones."""
-    if not dims:
-        raise TypeError("tile() needs dims, numbers of repetitions")
-    times = sizes("tile", dims)
+    times = sizes("tile", times, dims=dims)
     return repeat(input, (1,) * (need("tile", "input", input)._array.ndim - len(times)) + times)
 
 
@@ -1122,20 +1125,26 @@ def _flip_for_numpy(m: Tensor, axis: Any = None) -> Tensor:
     return flip(m, tuple(range(m._array.ndim)) if axis is None else axis)
 
 
-def _expand_to(self: Tensor, *size: Any) -> Tensor:
+def _expand_to(self: Tensor, *shape: Any, size: Any = None) -> Tensor:
     """As `expand`."""
-    return _expand(self, sizes("broadcast_to", size))
+    return _expand(self, sizes("broadcast_to", shape, size=size))
+
+
+def _split_of(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """As the function `split`, which calls the lengths ``split_size_or_sections``."""
+    return split(self, split_size, dim)
 
 
 for _function in (
     view, flatten, expand, permute, t, to, contiguous, chunk, tensor_split, unbind, narrow, select, flip, fliplr, flipud, roll,
-    repeat, tile, repeat_interleave, diagonal, diag_embed, diag, trace, unflatten, ravel, movedim, split,
+    repeat, tile, repeat_interleave, diagonal, diag_embed, diag, trace, unflatten, ravel, movedim,
 ):  # fmt: skip
     public(_function)
 public(reshape, numpy=np.reshape)
 public(squeeze, numpy=np.squeeze)
 public(_expand_to, name="broadcast_to")
 public(movedim, name="moveaxis")
+public(_split_of, name="split")
 public(transpose, name="swapaxes")
 public(transpose, name="swapdims")
 Tensor._numpy_functions[np.broadcast_to] = broadcast_to
