@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import time
 
 import numpy as np
 import pytest
@@ -958,3 +959,43 @@ def test_where_of_a_condition_alone_gives_the_indices():
     assert tg.where(tg.tensor(True))[0].tolist() == [0]
     with pytest.raises(TypeError):
         tg.where(x > 0, x)
+
+
+def test_empty_vectors_among_the_pieces_of_cat_get_empty_gradients():
+    pieces = [tg.ones(s, requires_grad=True) for s in [(0,), (2, 2, 3), (0,), (2, 0, 3), (2, 1, 3)]]
+    out = tg.cat(pieces, dim=-2)
+    weights = tg.arange(18.0).reshape(2, 3, 3)
+    first = tg.autograd.grad((out * out * weights).sum(), pieces, create_graph=True)
+    assert [g.shape for g in first] == [p.shape for p in pieces]
+    assert first[4].tolist() == (2 * weights[:, 2:]).tolist()
+    second = tg.autograd.grad(sum(g.sum() for g in first), pieces)
+    assert [g.shape for g in second] == [p.shape for p in pieces] and second[1].tolist() == (
+        2 * weights[:, :2]
+    ).tolist()
+
+
+def test_going_back_through_cat_takes_time_in_proportion_to_the_number_of_pieces():
+    def seconds(n):
+        pieces = [tg.ones(1, requires_grad=True) for _ in range(n)]
+        total = tg.cat(pieces).sum()
+        start = time.perf_counter()
+        total.backward()
+        return time.perf_counter() - start
+
+    small, large = (min(seconds(n) for _ in range(3)) for n in (2_000, 16_000))
+    assert large < 32 * small  # 8 times as many pieces; it was 64 times as long
+
+
+@pytest.mark.parametrize("join", [tg.cat, tg.stack])
+def test_joining_needs_a_list_of_tensors_and_an_integer(join):
+    x = tg.ones(2)
+    for wrong in (x, 3, {1: x}, iter([x]), [x, 2]):
+        with pytest.raises(TypeError, match=join.__name__):
+            join(wrong)
+    for dim in ("a", 1.0, None):
+        with pytest.raises(TypeError, match=r"dim must be an integer"):
+            join([x, x], dim)
+    with pytest.raises(ValueError if join is tg.cat else RuntimeError, match="at least one"):
+        join([])
+    with pytest.raises(IndexError):
+        join([x], dim=3)

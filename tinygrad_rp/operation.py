@@ -804,24 +804,31 @@ def _function_text(
     return "\n".join([*lines, "    if paused: note_line(node)", "    return result"])
 
 
+def _at(g: Any, place: Any) -> Any:
+    return g[place]
+
+
 def variadic(
     name: str,
     forward: Rule,
     formula: str,
     *,
-    derivative: Rule,
+    places: Callable[[Sequence[tuple[int, ...]], Any], Iterable[Any]],
     signature: str,
+    empty: type[Exception] = RuntimeError,
     numpy: Any = (),
     examples: Sequence[Example] = (),
 ) -> Callable[..., Tensor]:
-    """Declare an operation on a list of tensors, such as ``cat``.
+    """Declare an operation on a list of tensors that puts them side by side, such as ``cat``.
 
     Args:
         name: of the function.
         forward: the formula: of the list of arrays and one parameter.
         formula: the same for a reader.
-        derivative: the gradient of input ``i``, as a function of ``g, i, shapes`` and the parameter.
-        signature: the public arguments: the list, and the parameter with its default.
+        places: the index of the output at which each input lies, as a function of their shapes and the parameter. The gradient of
+            an input is that of the output there.
+        signature: the public arguments: the list, and the parameter, an integer, with its default.
+        empty: the exception that an empty list raises.
         numpy: NumPy's function that this operation stands for.
         examples: for the generated tests.
     """
@@ -840,9 +847,10 @@ def variadic(
 
         def run(self, gradient: Any, edges: Sequence[Any] | None) -> Iterable[tuple[Any, Any]]:
             gradient = fit(gradient, self.shape, self.dtype)
+            wanted = self.edges if edges is None else edges
             return [
-                (edge, None if edge is None else derivative(gradient, i, self.shapes, self.parameter))
-                for i, edge in enumerate(self.edges if edges is None else edges)
+                (edge, None if edge is None else _at(gradient, place))
+                for edge, place in zip(wanted, places(self.shapes, self.parameter), strict=True)
             ]
 
         replay = run
@@ -851,17 +859,19 @@ def variadic(
     VariadicNode.__name__ = VariadicNode.__qualname__ = name.capitalize() + "Backward0"
 
     def function(tensors: Any, *values: Any, **named: Any) -> Tensor:
-        value = index(values[0] if values else named.pop(parameter, named.pop("axis", int(default))))
+        value = values[0] if values else named.pop(parameter, named.pop("axis", int(default)))
         if named or len(values) > 1:
             raise TypeError(f"{name}() takes {signature}; it was also given {', '.join(named) or values[1:]}")
-        if isinstance(tensors, Tensor):
-            raise TypeError(f"{name}(): {argument} must be a sequence of tensors, not one Tensor")
-        tensors = list(tensors)
+        if not isinstance(value, int | np.integer | Tensor):
+            raise TypeError(f"{name}(): {parameter} must be an integer, not {type(value).__name__}")
+        if not isinstance(tensors, tuple | list):
+            raise TypeError(f"{name}(): {argument} must be a tuple or list of tensors, not {type(tensors).__name__}")
+        value = index(value)
         for i, t in enumerate(tensors):
             if not isinstance(t, Tensor):
                 need_tensor(name, f"{argument}[{i}]", t)
         if not tensors:
-            raise RuntimeError(f"{name}(): {argument} must hold at least one tensor")
+            raise empty(f"{name}(): {argument} must hold at least one tensor")
         arrays = [t._array for t in tensors]
         dtype = functools.reduce(_join, [a.dtype for a in arrays])
         try:
@@ -889,7 +899,7 @@ def variadic(
         family=_declaring_file(),
         formula=formula,
         forward=forward,
-        derivatives={argument: derivative},
+        derivatives={argument: _at},
         inputs=(argument,),
         signature=signature,
         stops={},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import index as as_int
 from typing import Any
 
@@ -478,35 +478,41 @@ def _joined(arrays: Any, dim: int) -> Any:
     return np.concatenate(rest, axis=dim)
 
 
-def _piece(g: Any, i: int, shapes: Any, dim: int) -> Any:
-    if shapes[i] == (0,):
-        return np.reshape(g, (-1,))[:0]
-    dim %= len(shapes[i])
-    start = sum(s[dim] for s in shapes[:i] if s != (0,))
-    return g[(slice(None),) * dim + (slice(start, start + shapes[i][dim]),)]
+def _behind_each_other(shapes: Sequence[tuple[int, ...]], dim: int) -> Iterator[Any]:
+    ndim = max(map(len, shapes))
+    dim %= ndim
+    end = 0
+    for shape in shapes:
+        if shape == (0,):
+            yield (np.zeros(0, np.int64),) * ndim  # nothing, as a vector
+        else:
+            start, end = end, end + shape[dim]
+            yield (slice(None),) * dim + (slice(start, end),)
 
 
 cat = variadic(
     "cat",
     _joined,
     "the tensors one behind the other along a dimension they have",
-    derivative=_piece,
+    places=_behind_each_other,
     signature="tensors, dim=0",
+    empty=ValueError,
     numpy=np.concatenate,
     examples=[example((2, 3), (4, 3), dim=0), example((2, 3), (2, 1), dim=-1)],
 )
 concat = concatenate = cat
 
 
-def _layer(g: Any, i: int, shapes: Any, dim: int) -> Any:
-    return g[(slice(None),) * (dim % (len(shapes[i]) + 1)) + (i,)]
+def _side_by_side(shapes: Sequence[tuple[int, ...]], dim: int) -> Iterator[Any]:
+    before = (slice(None),) * (dim % (len(shapes[0]) + 1))
+    return ((*before, i) for i in range(len(shapes)))
 
 
 stack = variadic(
     "stack",
     lambda arrays, dim: np.stack(arrays, axis=dim),
     "the tensors side by side along a new dimension",
-    derivative=_layer,
+    places=_side_by_side,
     signature="tensors, dim=0",
     numpy=np.stack,
     examples=[example((2, 3), (2, 3), dim=0), example((2,), (2,), dim=-1)],
