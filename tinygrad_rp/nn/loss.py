@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_rp.operation import result_dtype
 from tinygrad_rp.ops import loss
 from tinygrad_rp.ops.elementwise import abs as absolute
-from tinygrad_rp.ops.elementwise import div, exp, log, mul, neg, square, sub, where
+from tinygrad_rp.ops.elementwise import div, exp, log, mul, neg, square, sub, where, xlogy
 from tinygrad_rp.ops.reduce import log_softmax, mean
 from tinygrad_rp.ops.reduce import sum as total
 from tinygrad_rp.ops.shape import broadcast_to, reshape, unsqueeze
@@ -339,7 +339,7 @@ def kl_div(
         raise RuntimeError(
             f"kl_div(): input and target of shape {list(input.shape)} and {list(target.shape)} do not broadcast"
         ) from None
-    values = mul(exp(target), sub(target, input)) if log_target else sub(loss.xlogx(target), mul(target, input))
+    values = mul(exp(target), sub(target, input)) if log_target else sub(xlogy(target, target), mul(target, input))
     if reduction == "batchmean":
         return div(total(values), input.shape[0]) if input.ndim else total(values)
     return _reduced(values, reduction)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rp.operation import POSITIVE, SAME, either, elementwise, example, operation
-from tinygrad_rp.ops.elementwise import sigmoid, xlogy
+from tinygrad_rp.operation import SAME, either, elementwise, example, operation
+from tinygrad_rp.ops.elementwise import sigmoid
 from tinygrad_rp.ops.index import put_along
 from tinygrad_rp.tensor import Tensor
 
@@ -261,16 +261,6 @@ nll_2d = _declare_nll("nll_loss_2d", "NllLoss2DBackward0", (2, 3, 2))
 
 # -------------------------------------------------------------------------------------------------- parts of the others
 
-xlogx = elementwise(
-    "xlogx",
-    lambda x: np.where(x == 0, 0, x * np.log(x)),
-    "x·log x, 0 at 0",
-    # no number at 0, as PyTorch has it; without x/x it would be −inf. A gradient of 0 stays 0 at negative x.
-    x=lambda g, x: either(xlogy, g, x) + g * x / x,
-    floating=True,
-    method=False,
-    domain=POSITIVE,
-)
 at_least = operation(
     "at_least",
     lambda x, least: np.maximum(x, least),
