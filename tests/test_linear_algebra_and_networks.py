@@ -461,3 +461,50 @@ def test_an_embedding_gives_no_gradient_to_the_row_of_padding():
     F.embedding(tg.tensor([0, 2, 2]), table, padding_idx=-1).sum().backward()
     assert table.grad.tolist() == [[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
     assert not np.shares_memory(F.embedding(tg.tensor(1), table).detach().numpy(), table.detach().numpy())
+
+
+# --------------------------------------------------------------------------------------------------- norms and angles
+
+
+@pytest.mark.parametrize("ord", ["fro", 1, -1, math.inf, -math.inf])
+def test_norms_of_matrices_are_numpys(ord):
+    w = leaf(2, 3, 4)
+    expected = np.linalg.norm(w.detach().numpy(), ord, (0, 2))
+    for found in (tg.linalg.matrix_norm(w, ord, (0, 2)), tg.linalg.norm(w, ord, (0, -1))):
+        np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-14)
+    assert tg.linalg.matrix_norm(w, ord, keepdim=True).shape == (2, 1, 1)
+    assert gradcheck(lambda w: tg.linalg.matrix_norm(w, ord), [w])
+
+
+def test_norms_without_singular_values_or_dimensions_are_refused():
+    x = tg.ones(2, 3)
+    assert tg.linalg.norm(tg.ones(2, 2, 1)).item() == tg.linalg.vector_norm(tg.ones(4)).item() == 2
+    for ord in (2, -2, "nuc"):
+        with pytest.raises(NotImplementedError, match="singular values"):
+            tg.linalg.norm(x, ord)
+    for wrong in (
+        lambda: tg.linalg.norm(tg.ones(2, 2, 2), 1),
+        lambda: tg.linalg.norm(tg.ones(2, 2, 2), 1, (0, 1, 2)),
+        lambda: tg.linalg.norm(tg.ones(2), "fro"),
+        lambda: tg.linalg.norm(x, 3),
+        lambda: tg.linalg.matrix_norm(x, dim=(0, 0)),
+        lambda: tg.linalg.matrix_norm(tg.ones(2)),
+    ):
+        with pytest.raises(RuntimeError, match="linalg"):
+            wrong()
+
+
+def test_normalize_gives_vectors_of_length_one_and_leaves_zeros():
+    x = tg.tensor([[3.0, 4.0], [0.0, 0.0]], requires_grad=True)
+    np.testing.assert_allclose(F.normalize(x).detach().numpy(), [[0.6, 0.8], [0, 0]], rtol=1e-6)
+    np.testing.assert_allclose(F.normalize(x[0], 1, 0).detach().numpy(), [3 / 7, 4 / 7], rtol=1e-6)
+    assert gradcheck(lambda x: F.normalize(x, dim=(0, 1)), [leaf(2, 3)])
+
+
+def test_cosine_similarity_is_that_of_the_angle_and_broadcasts():
+    x, y = leaf(2, 3), leaf(3)
+    a, b = x.detach().numpy(), y.detach().numpy()
+    expected = a @ b / np.linalg.norm(a, axis=1) / np.linalg.norm(b)
+    np.testing.assert_allclose(F.cosine_similarity(x, y).detach().numpy(), expected, rtol=1e-14)
+    assert gradcheck(lambda x, y: F.cosine_similarity(x, y, dim=-1), [x, y])
+    assert F.cosine_similarity(tg.zeros(2), tg.ones(2), dim=0).item() == 0

@@ -8,11 +8,14 @@ from tinygrad_rp.ops.linalg import (
     eigh,
     inv,
     matmul,
+    matrix_norm,
     matrix_power,
+    norm,
     slogdet,
     solve,
     solve_triangular,
 )
+from tinygrad_rp.ops.reduce import vector_norm
 
 __all__ = [
     "LinAlgError",
@@ -22,8 +25,11 @@ __all__ = [
     "eigh",
     "inv",
     "matmul",
+    "matrix_norm",
     "matrix_power",
+    "norm",
     "slogdet",
     "solve",
     "solve_triangular",
+    "vector_norm",
 ]

@@ -26,12 +26,15 @@ from tinygrad_rp.ops.convolution import constant_pad, conv1d, conv2d
 from tinygrad_rp.ops.elementwise import (
     add,
     celu,
+    clamp_min,
+    div,
     elu,
     gelu,
     hardtanh,
     leaky_relu,
     logsigmoid,
     mish,
+    mul,
     relu,
     relu6,
     selu,
@@ -44,18 +47,19 @@ from tinygrad_rp.ops.elementwise import (
 )
 from tinygrad_rp.ops.index import one_hot
 from tinygrad_rp.ops.linalg import addmm, matmul
+from tinygrad_rp.ops.loss import at_least
 from tinygrad_rp.ops.normalization import embedding, layer_norm
 from tinygrad_rp.ops.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
-from tinygrad_rp.ops.shape import reshape, t
+from tinygrad_rp.ops.shape import broadcast_tensors, reshape, t
 from tinygrad_rp.ops.stochastic import dropout, gumbel_softmax
 from tinygrad_rp.tensor import Tensor
 
 __all__ = [
     "avg_pool1d", "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "conv1d", "conv2d",
-    "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "gumbel_softmax", "hardtanh", "huber_loss",
-    "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d", "max_pool2d",
-    "mish", "mse_loss", "nll_loss", "one_hot", "pad", "poisson_nll_loss", "relu", "relu6", "selu", "sigmoid", "silu",
-    "smooth_l1_loss", "softmax", "softplus", "softsign", "tanh", "tanhshrink",
+    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "gumbel_softmax",
+    "hardtanh", "huber_loss", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid",
+    "max_pool1d", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "poisson_nll_loss", "relu",
+    "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "softsign", "tanh", "tanhshrink",
 ]  # fmt: skip
 
 
@@ -131,6 +135,40 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         if n + before + behind < 0 or n + min(before, 0) + min(behind, 0) < 0:
             raise RuntimeError(f"pad(): {before} and {behind} take more away than the {n} elements of a dimension")
     return constant_pad(input, tuple(pairs), 0.0 if value is None else value)
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: Any = 1, eps: float = 1e-12) -> Tensor:
+    """``input / max(‖input‖ₚ, eps)``, the norm taken along ``dim``.
+
+    Args:
+        input: floating-point numbers.
+        p: of the norm; see ``linalg.vector_norm``.
+        dim: one dimension or several.
+        eps: the least divisor.
+
+    Raises:
+        IndexError: there is no such dimension.
+        RuntimeError: the elements are no floating-point numbers.
+    """
+    return div(input, clamp_min(reduce.norm(input, p, dim, True), eps))
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between vectors along ``dim``: ``Σ x1·x2 / (max(‖x1‖, eps) · max(‖x2‖, eps))``.
+
+    Args:
+        x1: floating-point numbers.
+        x2: the same; it broadcasts with ``x1``.
+        dim: of the broadcast shape.
+        eps: the least length that is divided by. The gradient passes as if it had not been raised.
+
+    Raises:
+        IndexError: there is no such dimension.
+        RuntimeError: the shapes do not broadcast, or the elements are no floating-point numbers.
+    """
+    x1, x2 = broadcast_tensors(x1, x2)
+    directions = (div(x, at_least(reduce.norm(x, 2, dim, True), eps)) for x in (x1, x2))
+    return reduce.sum(mul(*directions), dim)
 
 
 def _along_some_dim(compute: Callable[..., Tensor], formula: str) -> Callable[..., Tensor]:

@@ -13,8 +13,9 @@ import numpy as np
 from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import POSITIVE, REAL, either, example, operation, public, result_dtype
 from tinygrad_rp.ops.elementwise import mul, where
-from tinygrad_rp.ops.index import put_at
-from tinygrad_rp.ops.shape import clone, reshape, unsqueeze
+from tinygrad_rp.ops.index import dimension, put_at
+from tinygrad_rp.ops.reduce import amax, amin, vector_norm
+from tinygrad_rp.ops.shape import clone, reshape, squeeze, unsqueeze
 from tinygrad_rp.tensor import Tensor, bool_, wrap
 
 __all__ = [
@@ -942,6 +943,78 @@ def eigh(input: Tensor, UPLO: str = "L") -> Eigh:
         raise RuntimeError(f"linalg.eigh(): UPLO must be 'L' or 'U', not {UPLO!r}")
     packed = _eigh(input, UPLO.upper() == "U")
     return Eigh(packed[..., -1, :], packed[..., :-1, :])
+
+
+# --------------------------------------------------------------------------------------------------------------- norms
+
+
+def matrix_norm(
+    A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """A norm of matrices: of all elements for ``"fro"``, the greatest sum of sizes of a column for 1, of a row for inf.
+
+    Args:
+        A: of shape (…, n, m), floating-point numbers.
+        ord: ``"fro"``, 1, -1, inf or -inf; the negative ones take the least sum.
+        dim: the dimensions of the rows and of the columns.
+        keepdim: keep them, with length 1.
+        dtype: convert to it before; not to a narrower one.
+
+    Raises:
+        IndexError: there is no such dimension.
+        NotImplementedError: ``ord`` is 2, -2 or ``"nuc"``, which need singular values.
+        RuntimeError: there is no such norm, both dimensions are one, or the elements are no floating-point numbers.
+    """
+    _need_tensors("linalg.matrix_norm", A=A)
+    _need_matrices("matrix_norm", A=A._array)
+    if not isinstance(dim, tuple | list):
+        raise TypeError(f"linalg.matrix_norm(): dim must be a pair of dimensions, not {dim!r}")
+    found = [dimension("linalg.matrix_norm", d, A.ndim) for d in dim]
+    if len(found) != 2 or found[0] == found[1]:
+        raise RuntimeError(f"linalg.matrix_norm(): dim must name two dimensions, of rows and columns, and is {dim}")
+    rows, columns = found
+    if ord == "fro":
+        return vector_norm(A, 2, (rows, columns), keepdim, dtype=dtype)
+    if ord in ("nuc", 2, -2):
+        raise NotImplementedError(
+            f"linalg.matrix_norm(): ord={ord!r} needs singular values, which there are none of here"
+        )
+    if ord not in (1, -1, math.inf, -math.inf):
+        raise RuntimeError(f"linalg.matrix_norm(): ord must be 'fro', 1, -1, inf or -inf, not {ord!r}")
+    summed, kept = (rows, columns) if abs(ord) == 1 else (columns, rows)
+    result = (amax if ord > 0 else amin)(vector_norm(A, 1, summed, True, dtype=dtype), kept, True)
+    return result if keepdim else squeeze(result, (rows, columns))
+
+
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """A norm of vectors or matrices.
+
+    Args:
+        A: floating-point numbers.
+        ord: which; without it, the root of the sum of squares of all elements.
+        dim: one dimension, for the norm of vectors (see `vector_norm`), or two, for that of matrices (see `matrix_norm`). Without
+            it, ``A`` itself is the vector or the matrix.
+        keepdim: keep the dimensions, with length 1.
+        dtype: convert to it before; not to a narrower one.
+
+    Raises:
+        RuntimeError: ``ord`` is given for other than one or two dimensions; and as the other two.
+    """
+    _need_tensors("linalg.norm", A=A)
+    if ord is None:
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    if dim is None:
+        if A.ndim not in (1, 2):
+            raise RuntimeError(f"linalg.norm(): with ord, name the dim of a tensor of shape {list(A.shape)}")
+        dim = tuple(range(A.ndim))
+    dims = tuple(dim) if isinstance(dim, tuple | list) else (dim,)
+    if len(dims) not in (1, 2):
+        raise RuntimeError(f"linalg.norm(): with ord, dim must name one dimension or two, and is {dim}")
+    if len(dims) == 2:
+        return matrix_norm(A, ord, dims, keepdim, dtype=dtype)
+    if isinstance(ord, str):
+        raise RuntimeError(f"linalg.norm(): ord={ord!r} is a norm of matrices, and there is one dimension")
+    return vector_norm(A, ord, dims, keepdim, dtype=dtype)
 
 
 # -------------------------------------------------------------------------------------------------------- determinants
