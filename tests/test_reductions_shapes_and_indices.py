@@ -816,7 +816,7 @@ def test_index_put_takes_every_index_that_reading_takes():
             assert gradcheck(put, [x, values])
 
 
-def test_an_index_that_is_changed_afterwards_does_not_change_the_gradient():
+def test_an_index_that_is_changed_afterwards_is_noticed():
     for read in (
         lambda x, i: x[i],
         lambda x, i: x.gather(0, i),
@@ -827,19 +827,19 @@ def test_an_index_that_is_changed_afterwards_does_not_change_the_gradient():
     ):
         x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
         i = tg.tensor([2])
-        (expected,) = tg.autograd.grad(read(x, i).sum(), x)
         out = read(x, i)
-        i.numpy()[...] = 0
-        assert tg.autograd.grad(out.sum(), x)[0].tolist() == expected.tolist()
+        i.zero_()
+        with pytest.raises(RuntimeError, match="in place by zero_"):
+            tg.autograd.grad(out.sum(), x)
 
 
-def test_changing_the_indices_that_an_order_returned_does_not_change_the_gradient():
+def test_changing_the_indices_that_an_order_returned_is_noticed():
     for f in (lambda x: x.sort(), lambda x: x.topk(2), lambda x: x.max(0), lambda x: x.cummax(0)):
         x = tg.tensor([1.0, 3.0, 2.0], requires_grad=True)
         values, indices = f(x)
-        (expected,) = tg.autograd.grad(values.sum(), x, retain_graph=True)
-        indices.numpy()[...] = 0
-        assert tg.autograd.grad(values.sum(), x)[0].tolist() == expected.tolist()
+        indices.zero_()
+        with pytest.raises(RuntimeError, match="in place by zero_"):
+            tg.autograd.grad(values.sum(), x)
 
 
 @pytest.mark.parametrize("zeros", [[], [1], [0, 3], [0, 1, 2, 3]])

@@ -154,6 +154,7 @@ PEERS = {
     "select_dim": lambda torch, x, index: x[index],
     "slice": lambda torch, x, index: x[index],
     "sort": gathered,
+    "sort_stable": gathered,
     "split": lambda torch, x, index: x[index],
     "split_with_sizes": lambda torch, x, index: x[index],
     "squeeze": lambda torch, x, dim: torch.squeeze(x),
