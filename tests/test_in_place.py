@@ -736,6 +736,35 @@ def test_an_expanded_tensor_that_repeats_nothing_can_be_changed():
     assert x.tolist() == [4.0, 4.0, 4.0]
 
 
+def test_a_part_of_an_expanded_tensor_that_repeats_nothing_can_be_changed():
+    for write in (
+        lambda e: e[0].mul_(2),
+        lambda e: e[1:].mul_(2),
+        lambda e: assign(e, 1, torch.tensor([2.0, 4.0, 6.0])),
+        lambda e: assign(e, (0, slice(None)), e.detach()[1] * 2),
+    ):
+        x = torch.tensor([1.0, 2.0, 3.0])
+        e = x.expand(2, 3)
+        write(e)
+        assert x.tolist() == [2.0, 4.0, 6.0] and e.tolist() == [x.tolist()] * 2
+    leaf = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    x, w = leaf * 1, torch.tensor([2.0, 0.5, 3.0], requires_grad=True)
+    e = x.expand(2, 3)
+    e[0].mul_(w)
+    first, second = torch.autograd.grad(e.sum(), [leaf, w])
+    assert first.tolist() == [4.0, 1.0, 6.0] and second.tolist() == [2.0, 4.0, 6.0]
+    with pytest.raises(RuntimeError):
+        assign(x.expand(4, 3), slice(1, 3), 0.0)
+
+
+@ours
+def test_an_expanded_view_of_a_read_only_array_is_read_only():
+    array = np.arange(3.0)
+    array.flags.writeable = False
+    with pytest.raises(RuntimeError, match="read-only"):
+        torch.from_numpy(array).expand(1, 3).add_(1)
+
+
 def test_an_operand_that_overlaps_what_is_written_is_refused_or_copied():
     def shifted():
         x = torch.arange(4.0)

@@ -181,8 +181,9 @@ def in_pytorch(torch, op):
     """PyTorch's form of an operation; `None` for those that only serve as derivatives of others, which it does not show."""
     if op.name in PEERS:
         return lambda *args, **kwargs: PEERS[op.name](torch, *args, **kwargs)
-    for place in (torch, torch.nn.functional, torch.linalg, torch.Tensor):
-        found = getattr(place, op.title.removeprefix("linalg."), None)
+    home, _, name = op.title.rpartition(".")
+    for place in (torch.linalg,) if home else (torch, torch.nn.functional, torch.Tensor):
+        found = getattr(place, name, None)
         if found is not None:
             return found
     return None

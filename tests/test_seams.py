@@ -67,7 +67,7 @@ def test_a_gradient_that_a_backward_kept_does_not_change_later():
     assert x.grad.tolist() == a.grad.tolist() == [6.0, 6.0]
 
 
-def test_a_read_only_grad_is_replaced_rather_than_written_to():
+def test_an_expanded_grad_is_replaced_rather_than_written_to():
     x = leaf(1.0, 2.0)
     x.grad = tg.tensor(1.0, dtype=tg.float64).expand(2)
     y = leaf(5.0, 6.0)

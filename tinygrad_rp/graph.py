@@ -367,7 +367,8 @@ class AccumulateGrad(Node):
             else:
                 self.grad = before + gradient
         elif isinstance(gradient, ndarray | generic):
-            if held.flags.writeable:
+            # not where elements share memory, as those of an expanded tensor do
+            if held.flags.writeable and 0 not in held.strides:
                 held += gradient
                 if before is not held:  # somebody has looked at it, and may have computed with it
                     mark_changed(held, "backward()")

@@ -259,11 +259,12 @@ def _expanded(x: Any, shape: tuple[int, ...]) -> Any:
             f"expand(): invalid shape {list(shape)}: -1 keeps a length, so it can stand only for one that exists"
         )
     wanted = tuple(x.shape[i - extra] if n == -1 else n for i, n in enumerate(shape))
-    if wanted[extra:] == x.shape and all(n == 1 for n in wanted[:extra]):
-        return x[(*(None,) * extra, ...)]  # NumPy's would be read-only, although no element is seen twice
     if any(n != m and m != 1 for n, m in zip(wanted[extra:], x.shape, strict=True)):
         raise RuntimeError(f"expand(): a tensor of shape {list(x.shape)} does not broadcast to {list(wanted)}")
-    return np.broadcast_to(x, wanted)
+    out = np.broadcast_to(x, wanted)
+    if x.flags.writeable:
+        out.flags.writeable = True  # a part of it in which no element is seen twice can be changed in place
+    return out
 
 
 _expand = operation(
