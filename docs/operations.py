@@ -22,10 +22,10 @@ HEAD = """# All operations
 Written by `python docs/operations.py` from the declarations in `tinygrad_rp/ops`; a test keeps it up to date.
 
 The *derivative* is the expression that the backward pass runs, with `g` for the gradient that arrives, `out` for the
-result and `x_shape` for the shape of `x`. Where an input was broadcast, the engine sums the result down to its shape.
-*Smooth* says where the operation can be differentiated as often as you like (the tests draw their numbers from there),
-and at which points it cannot. *Stops* says for which inputs no gradient passes: along a `zero` edge zeros flow, a
-`missing` edge is not there; the numbers lead to the reasons at the end.
+result and `x_shape` for the shape of `x`; `x`, `y` and so on are the inputs in their order. Where an input was broadcast,
+the engine sums the result down to its shape. *Smooth* says where the operation can be differentiated as often as you like
+(the tests draw their numbers from there), and at which points it cannot. *Stops* says for which inputs no gradient
+passes: along a `zero` edge zeros flow, a `missing` edge is not there; the numbers lead to the reasons at the end.
 """
 
 

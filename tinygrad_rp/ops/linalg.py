@@ -698,6 +698,7 @@ _solve_triangular: Callable[..., Tensor] = operation(
     title="linalg.solve_triangular",
     method=False,
     domain=(POSITIVE, REAL),
+    kinks="a 0 on the diagonal of A",
     examples=[
         example((3, 3), (3, 2), upper=True, left=True, unitriangular=False),
         example((3, 3), (2, 3), upper=False, left=False, unitriangular=False),
@@ -808,6 +809,7 @@ inv = operation(
     title="linalg.inv",
     method=False,
     numpy=np.linalg.inv,
+    kinks="singular matrices",
     examples=[example((3, 3)), example((2, 2, 2)), example((0, 0))],
 )
 
@@ -846,6 +848,7 @@ _solve: Callable[..., Tensor] = operation(
     node="LinalgSolveExBackward0",
     title="linalg.solve",
     method=False,
+    kinks="singular matrices",
     examples=[
         example((3, 3), (3,), left=True, vector=True),
         example((3, 3), (3, 2), left=True, vector=False),
@@ -1159,6 +1162,7 @@ _logabsdet = operation(
     node="LinalgSlogdetBackward0",
     title="linalg.slogdet",
     method=False,
+    kinks="singular matrices",
     examples=[example((3, 3)), example((2, 2, 2)), example((0, 0))],
 )
 
