@@ -114,22 +114,18 @@ def refuse_family(tensor: Tensor, name: str) -> None:
         RuntimeError: a view of the same tensor was made a leaf that requires grad, or was returned by a `Function`.
     """
     root = getattr(tensor, "_root", tensor)
+    views = getattr(root, "_views", None)
+    if views is None:
+        return
     if any(type(view._node) is AccumulateGrad for view in _views_of(root)):
         raise RuntimeError(
             f"{name}: the change would reach a view of the same memory that is a leaf and requires grad. Change a clone() instead"
         )
-    if any(view() is not None for view in getattr(root, "_views", _NONE).of_functions):
+    if any(view() is not None for view in views.of_functions):
         raise RuntimeError(
             f"{name}: the change would reach a view that a Function of yours returned, and its backward() would be lost. Let its "
             "forward() return a clone(), or change a clone() of the tensor"
         )
-
-
-class _NoViews:
-    of_functions: tuple[Any, ...] = ()
-
-
-_NONE = _NoViews()
 
 
 # ------------------------------------------------------------------------------------------------------- what is done
