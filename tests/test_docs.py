@@ -5,6 +5,12 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import numpy as np
+
+import tinygrad_rp as tg
+from tinygrad_rp.autograd import gradcheck, gradgradcheck
+from tinygrad_rp.operation import OPERATIONS, elementwise
+
 DOCS = Path(__file__).parent.parent / "docs"
 
 
@@ -23,3 +29,23 @@ def test_the_table_of_operations_is_up_to_date():
 def test_a_derivative_is_shown_as_the_expression_that_runs():
     row = next(line for line in generator().table().splitlines() if line.startswith("| `mul("))
     assert "x: `g * y`<br>y: `g * x`" in row and "MulBackward0" in row
+
+
+def test_the_operation_that_the_architecture_page_adds_is_all_there_is_to_write():
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    diff = text.partition("```diff\n")[2].partition("```")[0].partition("@@")[2]
+    declaration = "\n".join(line[1:] for line in diff.splitlines() if line.startswith("+"))
+    namespace = {"np": np, "elementwise": elementwise}
+    try:
+        exec(declaration, namespace)
+        x = tg.tensor([0.3, 0.7, 1.9], dtype=tg.float64, requires_grad=True)
+        assert gradcheck(namespace["sinc"], [x]) and gradgradcheck(namespace["sinc"], [x])
+        np.testing.assert_allclose(np.sinc(x).detach().numpy(), np.sinc(x.detach().numpy()))
+        assert x.sinc().grad_fn.name() == "SincBackward0"
+        assert x.detach().sinc_().tolist() == x.sinc().tolist()
+    finally:
+        OPERATIONS.pop("sinc", None)
+        tg.Tensor._numpy_functions.pop(np.sinc, None)
+        for name in ("sinc", "sinc_"):
+            if hasattr(tg.Tensor, name):
+                delattr(tg.Tensor, name)
