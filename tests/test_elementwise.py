@@ -294,3 +294,43 @@ def test_the_output_of_an_elementwise_operation_has_memory_of_its_own(op):
         computed += 1
         assert out.shape == shape and not any(np.shares_memory(out.numpy(), a) for a in arrays)
     assert computed
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda u: u + 300,
+        lambda u: u * -1,
+        lambda u: 300 - u,
+        lambda u: u // 300,
+        lambda u: u & 256,
+        lambda u: u.clamp(0, 300),
+        lambda u: u.add_(300),
+        lambda u: u > -1,
+        lambda u: tg.where(u > 1, u, 300),
+        lambda u: u.int() + 2**31,
+        lambda u: u.long() * 2**63,
+        lambda u: u.fill_(300),
+        lambda u: u.masked_fill(u > 1, 300),
+        lambda u: u.index_fill(0, tg.tensor([0]), 300),
+        lambda u: u.scatter(0, tg.tensor([0]), -256),
+        lambda u: u.__setitem__(0, 300),
+        lambda u: tg.full((2,), 300, dtype=tg.uint8),
+        lambda u: tg.full_like(u, 300),
+        lambda u: tg.tensor([[1, 300]], dtype=tg.uint8),
+    ],
+)
+def test_an_integer_that_does_not_fit_the_dtype_is_refused_rather_than_wrapped(call):
+    u = tg.tensor([1, 2], dtype=tg.uint8)
+    with pytest.raises(RuntimeError, match="without overflow"):
+        call(u)
+    assert u.tolist() == [1, 2]
+
+
+def test_integers_that_fit_or_meet_floating_point_numbers_are_as_in_pytorch():
+    u = tg.tensor([1, 2], dtype=tg.uint8)
+    assert (u - 1).tolist() == [0, 1] and (u + 255).tolist() == [0, 1] and (u + 300.0).tolist() == [301.0, 302.0]
+    assert (u / 300).dtype == tg.float32 and (u.bool() + 300).tolist() == [301, 301]
+    assert u.masked_fill(u > 1, -1).tolist() == tg.tensor([1, -1], dtype=tg.uint8).tolist() == [1, 255]
+    with pytest.raises(OverflowError):
+        tg.ones(2) + 10**400

@@ -72,6 +72,7 @@ from tinygrad_rp.tensor import (
     int64,
     merge,
     plain,
+    refuse_overflow,
     remember,
     view_of,
     wrap,
@@ -247,7 +248,7 @@ def settle(
         bools: whether the operation is defined for bools.
 
     Raises:
-        RuntimeError: it is not.
+        RuntimeError: it is not, or a Python integer does not fit the dtype.
         TypeError: no argument is a tensor.
     """
     if not any(isinstance(a, ndarray) for a in arguments):
@@ -259,6 +260,8 @@ def settle(
         dtype = get_default_dtype()
     if dtype == bool_ and not bools:
         raise RuntimeError(f"{name}() is not defined for bool tensors; convert with int() or float() before")
+    if dtype.kind in "iu":
+        refuse_overflow(f"{name}()", operands, dtype)
     if out is None or any(isinstance(v, ndarray | np.generic) and v.dtype != dtype for v in operands):
         chosen = {id(v) for v in operands}
         arguments = tuple(
@@ -337,6 +340,10 @@ def rescue(
                 if operands is None
                 else settle(name, forward, arguments, operands, out, floating, bools)
             )
+    if isinstance(error, OverflowError):
+        dtype = result_dtype(operands) if operands else arguments[0].dtype
+        refuse_overflow(f"{name}()", operands or arguments, dtype)
+        raise error  # an integer too large even for a floating-point number, of which PyTorch's error is the same
     if isinstance(error, TypeError | AttributeError) and operands is not None:
         try:
             return settle(name, forward, arguments, operands, None, floating, bools)
@@ -756,7 +763,7 @@ def _function_text(
             "            dtype = out.dtype",
         ]
     lines += [
-        "    except (ValueError, TypeError, AttributeError, RuntimeWarning, FloatingPointError) as error:",
+        "    except (ValueError, TypeError, AttributeError, OverflowError, RuntimeWarning, FloatingPointError) as error:",
         f"        out = rescue(error, NAME, forward, ({call},), {f'({operands})' if promote else None}, FLOATING, BOOLS)",
         "        dtype = out.dtype",
         "        shape = out.shape",

@@ -10,7 +10,7 @@ import copy
 import math
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -57,6 +57,7 @@ uint8 = np.dtype(np.uint8)
 bool_ = np.dtype(np.bool_)
 
 DTYPES = {dtype: dtype for dtype in (float32, float64, int8, int16, int32, int64, uint8, bool_)}
+RANGES = {d: (int(np.iinfo(d.name).min), int(np.iinfo(d.name).max)) for d in (int8, int16, int32, int64, uint8)}
 _default_dtype = float32
 
 DETACH = Stop(
@@ -894,6 +895,31 @@ def _check_differentiable(dtype: np.dtype[Any]) -> None:
         )
 
 
+def refuse_overflow(name: str, values: Iterable[Any], dtype: np.dtype[Any], wraps: bool = False) -> None:
+    """Raise, where a Python integer does not fit a dtype of integers.
+
+    PyTorch does so in some operations; in others it computes modulo 2ⁿ, of which we say that it overflows.
+
+    Args:
+        name: what messages name.
+        values: those that are no integers do not count.
+        dtype: any.
+        wraps: whether negative integers stand for positive ones in unsigned dtypes, as in PyTorch where they are written.
+
+    Raises:
+        RuntimeError: it does not fit.
+    """
+    if dtype not in RANGES:
+        return
+    least, greatest = RANGES[dtype]
+    for value in values:
+        if type(value) is int and not (-greatest if wraps and not least else least) <= value <= greatest:
+            raise RuntimeError(
+                f"{name}: {value} cannot be converted to {dtype} without overflow, which holds the integers in "
+                f"[{least}, {greatest}]; convert the tensor with long() or float() before"
+            )
+
+
 def to_array(data: Any, dtype: Any = None) -> ndarray[Any, Any]:
     """A new or shared array of ``data``, with the dtype that PyTorch would give it."""
     if isinstance(data, Tensor):
@@ -907,6 +933,8 @@ def to_array(data: Any, dtype: Any = None) -> ndarray[Any, Any]:
             raise ValueError(f"the nested lists do not form a rectangular array: {error}") from None
         if array.dtype == object or array.dtype.kind in "USV":
             raise TypeError(f"cannot make a tensor of {type(data).__name__}: its elements are not all numbers")
+        if dtype is not None and array.dtype.kind in "iu" and array.size:
+            refuse_overflow("tensor()", (int(array.min()), int(array.max())), as_dtype(dtype), wraps=True)
         if dtype is None and (array.dtype == float64 or array.size == 0):
             held_as_double = _holds(data, np.float64)
             dtype = array.dtype if held_as_double else _default_dtype
@@ -938,7 +966,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tens
         requires_grad: whether operations on the tensor are recorded.
 
     Raises:
-        RuntimeError: ``requires_grad`` is asked of integers or bools.
+        RuntimeError: ``requires_grad`` is asked of integers or bools, or an integer does not fit the dtype.
         TypeError: the elements are not numbers, or the dtype is not supported.
         ValueError: nested lists of unequal lengths.
     """

@@ -7,6 +7,7 @@ names a view: the history of ``x`` is then a ``CopySlices`` of the old ``x`` and
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tinygrad_rp.in_place import change, refuse_change, refuse_overlap, refuse_r
 from tinygrad_rp.operation import SAME, operation, public
 from tinygrad_rp.ops.index import explained, index_put, steps, view_at
 from tinygrad_rp.ops.shape import to
-from tinygrad_rp.tensor import Tensor, as_tensor, wrap
+from tinygrad_rp.tensor import Tensor, as_tensor, refuse_overflow, wrap
 
 __all__: list[str] = []
 
@@ -86,7 +87,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
                 f"fill_(): value must have no dimensions, and has shape {list(value.shape)}; use copy_()"
             )
         return change(self, _copy(self, value), "fill_()")
-    return change(self, _fill(self, _number(value, self._array.dtype).item()), "fill_()")
+    return change(self, _fill(self, _number("fill_()", value, self._array.dtype).item()), "fill_()")
 
 
 def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
@@ -99,18 +100,19 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     return change(self, _copy(self, src), "copy_()")
 
 
-def _number(value: Any, dtype: Any) -> Any:
+def _number(name: str, value: Any, dtype: Any) -> Any:
     """A number as an array of a dtype.
 
     Raises:
         RuntimeError: integers of this dtype do not reach so far, or it is no number.
     """
     if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        # PyTorch lets −1 stand for the greatest of uint8, and so on
-        if not (limits.min - (limits.max if dtype.kind == "u" else 0) <= value <= limits.max):
-            raise RuntimeError(f"the value {value} cannot be converted to {dtype} without overflow")
+        if not math.isfinite(value):
+            raise RuntimeError(
+                f"{name}: {value} cannot be converted to {dtype}, which holds integers, without overflow"
+            )
         value = int(value)
+        refuse_overflow(name, (value,), dtype, wraps=True)
     with np.errstate(over="ignore"):
         return np.asarray(value).astype(dtype)
 
@@ -120,7 +122,7 @@ def _source(value: Any, dtype: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, bool | int | float | np.generic):
-        return wrap(_number(value, dtype))
+        return wrap(_number("x[index] = value", value, dtype))
     if isinstance(value, np.ndarray):
         return as_tensor(value)
     raise TypeError(f"x[index] = value: value must be a tensor, an array or a number, not {type(value).__name__}")

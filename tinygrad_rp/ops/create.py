@@ -73,7 +73,7 @@ ones_like = _like("ones_like", np.ones, "ones")
 def full_like(input: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor in which every element is ``fill_value``, with the shape and the dtype of ``input``."""
     return _made(
-        np.full(input._array.shape, fill_value, input._array.dtype if dtype is None else as_dtype(dtype)), requires_grad
+        np.full(input._array.shape, to_array(fill_value, input._array.dtype if dtype is None else dtype)), requires_grad
     )
 
 

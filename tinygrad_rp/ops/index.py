@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import SAME, either, example, operation, public
-from tinygrad_rp.tensor import Tensor, merge
+from tinygrad_rp.tensor import Tensor, merge, refuse_overflow
 
 __all__ = [
     "bincount", "gather", "index_add", "index_fill", "index_put", "index_select", "masked_fill", "masked_select", "nonzero",
@@ -328,14 +328,16 @@ def scatter(
     if isinstance(src, Tensor):
         result = _scatter(input, _source("scatter", input, indices, src), indices, dim)
     else:
-        result = _scatter_number(input, indices, dim, _number("scatter", src))
+        result = _scatter_number(input, indices, dim, _number("scatter", src, input))
     return known_from(result, index)
 
 
-def _number(name: str, value: Any) -> Any:
+def _number(name: str, value: Any, input: Tensor) -> Any:
+    """A number that is to be written into a tensor."""
     if not isinstance(value, int | float | np.generic):
         raise TypeError(f"{name}(): value must be a number, not {type(value).__name__}")
-    return value
+    refuse_overflow(f"{name}()", (value,), input.dtype, wraps=True)
+    return np.asarray(value).astype(input.dtype) if type(value) is int else value
 
 
 def _scatter_sum(x: Any, y: Any, indices: Any, dim: int) -> Any:
@@ -505,7 +507,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     length = _length(input, dim)
     indices = np.where(indices < 0, indices + length, indices)
     _in_range("index_fill", indices, dim, length, IndexError)
-    return known_from(_index_fill(input, dim, indices, _number("index_fill", value)), index)
+    return known_from(_index_fill(input, dim, indices, _number("index_fill", value, input)), index)
 
 
 # --------------------------------------------------------------------------------------------------------------- masks
@@ -564,7 +566,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     need("masked_fill", "input", input)
     held = _masked("masked_fill", mask)
     if not isinstance(value, Tensor):
-        return known_from(_masked_fill(input, _number("masked_fill", value), held), mask)
+        return known_from(_masked_fill(input, _number("masked_fill", value, input), held), mask)
     if value._array.ndim:
         raise RuntimeError(f"masked_fill(): a tensor as value must have no dimensions, not shape {list(value.shape)}")
     return known_from(_masked_fill_tensor(input, value, held), mask)
