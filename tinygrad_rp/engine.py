@@ -279,14 +279,17 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     """
     captured: dict[Any, Any] = {}
     if inputs is None and not create_graph:
-        leaves, visited, noted, retained, _ = _walk(roots, False, None, _NOTHING)
+        leaves, visited, noted, retained, _, hooked = _walk(roots, False, None, _NOTHING)
     else:
         needed = None if inputs is None else _paths_to(roots, inputs)
-        leaves, visited, noted, retained, captured = _walk_in_mode(roots, create_graph, needed, frozenset(inputs or ()))
-    if inputs is not None:
-        leaves = {leaf: g for leaf, g in leaves.items() if leaf in inputs}
-    for leaf in leaves:
-        if leaf.notes is not None and leaf.notes.before:
+        leaves, visited, noted, retained, captured, hooked = _walk_in_mode(
+            roots, create_graph, needed, frozenset(inputs or ())
+        )
+        if inputs is not None:
+            leaves = {leaf: g for leaf, g in leaves.items() if leaf in inputs}
+            hooked = [leaf for leaf in hooked if leaf in inputs]
+    for leaf in hooked:
+        if leaf.notes.before:
             leaves[leaf] = _before_running(leaf.notes, leaves[leaf])
     if noted:
         _warn_of_starved_leaves(roots, visited, leaves)
@@ -294,11 +297,10 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     mode_before = _switch(True) if paused and not mode.enabled else None
     _writing.acquire()  # two threads may add to the same leaf
     try:
-        _retain(retained)
-        kept = {id(tensor) for tensor, _ in retained}
-        for edge, gradient in captured.items():
-            if id(inputs[edge]) not in kept:
-                inputs[edge]._retain(gradient)
+        if retained or captured:
+            kept = {id(tensor) for tensor, _ in retained}
+            _retain(retained)
+            _retain([(inputs[edge], g) for edge, g in captured.items() if id(inputs[edge]) not in kept])
         lent: dict[int, Any] = {}
         for leaf, gradient in leaves.items():
             leaf.accumulate(gradient, lent)
@@ -309,8 +311,8 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     if not retain_graph:
         for node in visited:
             node.free()
-    for leaf in leaves:
-        for hook in tuple(leaf.notes.after.values()) if leaf.notes is not None else ():
+    for leaf in hooked:
+        for hook in tuple(leaf.notes.after.values()):
             hook(leaf.variable)
 
 
@@ -321,7 +323,7 @@ def _retain(retained: list[tuple[Any, Any]]) -> None:
 
 _writing = threading.RLock()
 _Walked = tuple[
-    dict[Any, Any], list[Node], list[tuple[Node, Any]], list[tuple[Any, Any]], dict[Any, Any]
+    dict[Any, Any], list[Node], list[tuple[Node, Any]], list[tuple[Any, Any]], dict[Any, Any], list[Any]
 ]  # see `_walk`
 
 
@@ -346,7 +348,7 @@ def gradients(
 
     No ``grad`` is touched, but of inner tensors that retain theirs. Arguments and errors as for `accumulate`.
     """
-    leaves, visited, noted, retained, captured = _walk_in_mode(
+    leaves, visited, noted, retained, captured, _ = _walk_in_mode(
         roots, create_graph, _paths_to(roots, inputs), frozenset(inputs)
     )
     if noted:
@@ -401,7 +403,8 @@ def _walk(
 
     Returns:
         The gradient of each leaf; the nodes that ran, in this order; those of them that asked to be noted, with their
-        gradients; pairs of tensor and gradient, for the tensors that retain theirs; the gradients that were captured.
+        gradients; pairs of tensor and gradient, for the tensors that retain theirs; the gradients that were captured;
+        the leaves that have hooks.
     """
     leaves: dict[Any, Any] = {}
     visited: list[Node] = []
@@ -411,6 +414,7 @@ def _walk(
     buffers: dict[Node, Any] = {}
     heap: list[tuple[int, Node]] = []
     watching = anomaly.enabled and anomaly.check_nan
+    changed = changes
     # Mostly a single node waits for its turn. It and the sum of its gradients are held here, beside heap and buffers.
     waiting: Node | None = None
     total: Any = None
@@ -448,29 +452,32 @@ def _walk(
                 node = heappushpop(heap, (waiting.order, waiting))[1]
             total = buffers.pop(node)
         elif waiting is None:
+            hooked: list[Any] = []
             for leaf in leaves:
                 if leaf.notes is not None:
                     leaves[leaf] = _after_hooks(leaf, leaves[leaf], retained)
-            return leaves, visited, noted, retained, captured
+                    hooked.append(leaf)
+            return leaves, visited, noted, retained, captured, hooked
         else:
             node = waiting
         waiting = None
         edges = None
         notes = node.notes
-        if notes is not None:
-            total = _after_hooks(node, _fitted(total, node), retained)
-        if needed is not None:
-            if capture:
-                captured.update((point, g) for point, g in _points(node, _fitted(total, node)) if point in capture)
-            edges = needed.get(node)
-            if edges is None:
-                pairs = ()
-                continue
-        if notes is not None:
-            node.attend(total, noted)
-            if notes.before:
-                total = _before_running(notes, total)
-        if changes:
+        if notes is not None or needed is not None:  # most nodes pass by here
+            if notes is not None:
+                total = _after_hooks(node, _fitted(total, node), retained)
+            if needed is not None:
+                if capture:
+                    captured.update((point, g) for point, g in _points(node, _fitted(total, node)) if point in capture)
+                edges = needed.get(node)
+                if edges is None:
+                    pairs = ()
+                    continue
+            if notes is not None:
+                node.attend(total, noted)
+                if notes.before:
+                    total = _before_running(notes, total)
+        if changed:
             _check_unchanged(node, edges)
         try:
             pairs = node.replay(total, edges) if create_graph else node.run(total, edges)
@@ -480,10 +487,10 @@ def _walk(
             # the user has turned warnings into errors; a division by 0 in a rule of ours is none of them
             with np.errstate(all="ignore"):
                 pairs = node.replay(total, edges) if create_graph else node.run(total, edges)
-        if watching:
-            pairs = _without_nan(node, pairs)
-        if notes is not None:
-            for hook in tuple(notes.after.values()):
+        if watching or notes is not None:
+            if watching:
+                pairs = _without_nan(node, pairs)
+            for hook in tuple(notes.after.values()) if notes is not None else ():
                 pairs = hook(pairs, total)
         visited.append(node)
 

@@ -405,7 +405,7 @@ for _numpy_function in (np.round, np.rint):
 
 _pow_number = elementwise(
     "pow_number",
-    lambda x, exponent: _to_the(x, exponent),
+    lambda x, exponent: _inverse_root(x) if exponent == -0.5 else x**exponent,
     "xⁿ, for a number n",
     title="pow",
     signature="input, exponent=2",
@@ -415,7 +415,7 @@ _pow_number = elementwise(
         if exponent == 2
         else np.zeros_like(g)
         if exponent == 0
-        else g * (exponent * _to_the(x, exponent - 1))
+        else g * (exponent * (_inverse_root(x) if exponent == 0.5 else x ** (exponent - 1)))
     ),
     node="PowBackward0",
     method=False,
@@ -423,9 +423,9 @@ _pow_number = elementwise(
 )
 
 
-def _to_the(x: Any, exponent: Any) -> Any:
-    """xⁿ; 1/√x as such, as PyTorch has it, which differs at −0 and −∞."""
-    return 1 / np.sqrt(x) if isinstance(x, np.ndarray) and exponent == -0.5 and x.dtype.kind == "f" else x**exponent
+def _inverse_root(x: Any) -> Any:
+    """x^(−½) as 1/√x, as PyTorch has it, which differs at −0 and −∞."""
+    return 1 / np.sqrt(x) if getattr(x, "dtype", None) is not None and x.dtype.kind == "f" else x**-0.5
 
 
 def _power(x: Any, y: Any) -> Any:
