@@ -17,9 +17,12 @@ from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import OPERATIONS, SAME, Operation, argument_names
 
 TARGET = Path(__file__).with_suffix(".md")
-HEAD = """# All operations
+HEAD = """# All declared operations
 
 Written by `python docs/operations.py` from the declarations in `tinygrad_rp/ops`; a test keeps it up to date.
+
+A public function stands on one of these or on several (`cross_entropy` on `log_softmax` and `nll_loss`), and prepares their
+arguments; a few serve only as derivatives of others (`put_at`, `cofactor`), and cannot be called by their name.
 
 The *derivative* is the expression that the backward pass runs, with `g` for the gradient that arrives, `out` for the
 result and `x_shape` for the shape of `x`; `x`, `y` and so on are the inputs in their order. Where an input was broadcast,
@@ -87,7 +90,7 @@ def smooth(op: Operation) -> str:
         if (low, high) != (-math.inf, math.inf)
     ]
     parts = [", ".join(intervals) or "everywhere"] + ([f"but for {op.kinks}"] if op.kinks else [])
-    return ", ".join(parts)
+    return ", ".join(parts).replace("|", "\\|")
 
 
 def row(op: Operation, reasons: list[Stop]) -> str:

@@ -539,14 +539,15 @@ def changed_error(node: Node, name: str, array: Any, change: Change) -> RuntimeE
         (variable, held) for variable, value in known if type(held := getattr(value, "_array", None)) is np.ndarray
     ]
     names = dict.fromkeys(variable for variable, held in tensors if owner_of(held) is owner)
-    called = f" (here called {', '.join(names)})" if names else ""
-    where = f", at {change.line}" if change.line else ""
-    ran = f" It ran at {node.notes.line}." if node.notes is not None and node.notes.line else ""
+    called = f" (in the memory of {', '.join(names)})" if names else ""
+    ran = f"\n  {node.operation}() ran at {node.notes.line}" if node.notes is not None and node.notes.line else ""
+    lines = f"{ran}\n  {change.by} ran at {change.line}" if change.line else ran
     return RuntimeError(
         f"{node.name()}, the gradient of {node.operation}(), needs its {name}, a tensor of shape {list(array.shape)}{called}, "
-        f"which was changed in place by {change.by}{where} after it had been saved: the gradient would be wrong.{ran} Change a "
-        "clone() instead, or use the operation that makes a new tensor, or call backward() before the change."
-        + ("" if change.line else " Under autograd.detect_anomaly() this message names the lines.")
+        f"which was changed in place by {change.by} after it had been saved: the gradient would be wrong. Change a clone() "
+        "instead, or use the operation that makes a new tensor (of values that are filled in one by one, stack() a list), or "
+        "call backward() before the change."
+        + (lines or " Under autograd.detect_anomaly() this message names the lines.")
     )
 
 

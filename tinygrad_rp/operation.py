@@ -306,7 +306,13 @@ def admit(name: str, argument: str, value: Any, beside: Any) -> Any:
         if value.dtype not in DTYPES:
             raise TypeError(f"{name}(): {argument} is an array of dtype {value.dtype}, which tensors do not have")
         return plain(value)
-    raise TypeError(f"{name}(): {argument} must be a tensor or a number, not {type(value).__name__}")
+    raise TypeError(f"{name}(): {argument} must be a tensor or a number, not {kind_of(value)}")
+
+
+def kind_of(value: Any) -> str:
+    """What a value is; where it is another library's tensor, the library too."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__name__}" if "Tensor" in kind.__name__ else kind.__name__
 
 
 def need_array(name: str, argument: str, value: Any) -> Any:
@@ -316,7 +322,7 @@ def need_array(name: str, argument: str, value: Any) -> Any:
 
 def need_tensor(name: str, argument: str, value: Any) -> Any:
     """Raise, because this argument can only be a tensor."""
-    raise TypeError(f"{name}(): {argument} must be a tensor, not {type(value).__name__}; make one with tensor(…)")
+    raise TypeError(f"{name}(): {argument} must be a tensor, not {kind_of(value)}; make one with tensor(…)")
 
 
 def rescue(
@@ -357,10 +363,22 @@ def rescue(
 
 def explain(name: str, error: Exception, values: tuple[Any, ...]) -> Exception:
     """NumPy's error of shapes as the error that PyTorch raises, with the shapes named."""
+    if isinstance(error, np.exceptions.AxisError) and error.axis is not None and error.ndim is not None:
+        n = max(error.ndim, 1)
+        return IndexError(f"{name}(): dimension {error.axis} is out of range; it must lie in [{-n}, {n - 1}]")
     if isinstance(error, IndexError):
         return IndexError(f"{name}(): {error}")
     if isinstance(error, TypeError):
         return error
+    found = [v.shape for v in values if isinstance(v, ndarray)]
+    if "broadcast" in str(error) and found:
+        for dim in range(-1, -max(map(len, found)) - 1, -1):
+            lengths = {shape[dim] for shape in found if len(shape) >= -dim} - {1}
+            if len(lengths) > 1:
+                return RuntimeError(
+                    f"{name}(): tensors of shape {' and '.join(str(list(shape)) for shape in found)} do not broadcast: dimension "
+                    f"{dim} has the lengths {' and '.join(map(str, sorted(lengths)))}, which must be equal, or one of them 1"
+                )
     shapes = " and ".join(str(list(v.shape)) for v in values if isinstance(v, ndarray))
     return RuntimeError(f"{name}(): inputs of shape {shapes} do not fit: {error}")
 
@@ -423,7 +441,7 @@ def public(
     setattr(Tensor, name, function)
     if in_place:
         called = f"__i{name[2:]}" if name.startswith("__") else f"{name}_"
-        setattr(Tensor, called, changing(f"{name.strip('_')}_", function))
+        setattr(Tensor, called, changing(f"{function.__name__.strip('_')}_", function))
     for numpy_function in numpy if isinstance(numpy, tuple) else (numpy,):
         Tensor._numpy_functions[numpy_function] = function
     return function

@@ -494,7 +494,11 @@ class Tensor:
     def __format__(self, spec: str) -> str:
         if self._array.ndim == 0:
             return format(self._array.item(), spec)
-        return format(str(self), spec)
+        if spec:
+            raise TypeError(
+                f"a tensor with dimensions cannot be formatted by {spec!r}: format its numbers, item() or tolist()"
+            )
+        return str(self)
 
     def __copy__(self) -> Tensor:
         """A leaf of the same memory, without a gradient."""
@@ -515,7 +519,8 @@ class Tensor:
         else:
             copied = array.copy("K")
         made = _rebuild(type(self), copied, self.requires_grad)
-        made.grad = copy.deepcopy(self.grad, memo)
+        if type(self) is Tensor:  # PyTorch copies a Parameter without its gradient
+            made.grad = copy.deepcopy(self.grad, memo)
         memo[id(self)] = made
         return made
 
@@ -733,7 +738,8 @@ def root_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
         why = "".join(f" It comes from {s.name}: {s.stop.reason}" for s in sources[:1] if s.stop is not None)
         raise RuntimeError(
             f"this tensor does not require grad and has no grad_fn, so there is nothing to go backward through.{why} "
-            "Set requires_grad=True on a leaf before you compute, and stay with tensors: item() and numpy() leave the graph."
+            "Set requires_grad=True on a leaf before you compute, and stay with tensors: item() and numpy() leave the graph. To "
+            "differentiate a gradient, compute it with create_graph=True."
         )
     if gradient is None:
         if array.size != 1:

@@ -425,7 +425,7 @@ _pow_number = elementwise(
 
 def _inverse_root(x: Any) -> Any:
     """x^(−½) as 1/√x, as PyTorch has it, which differs at −0 and −∞."""
-    return 1 / np.sqrt(x) if getattr(x, "dtype", None) is not None and x.dtype.kind == "f" else x**-0.5
+    return 1 / np.sqrt(x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x**-0.5
 
 
 def _power(x: Any, y: Any) -> Any:

@@ -36,7 +36,7 @@ def _chosen(name: str, node: str, ties: str) -> Callable[..., Tensor]:
     return operation(
         name,
         lambda x, indices, dim: either(take_along, x, indices, dim),
-        "the elements in order",
+        "the elements that were chosen, in order",
         signature="input, indices, dim",
         inputs=1,
         x=lambda g, x_shape, indices, dim: either(put_along, g, indices, dim, x_shape),
