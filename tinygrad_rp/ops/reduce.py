@@ -542,11 +542,10 @@ def _extreme(name: str, ufunc: np.ufunc, place_of: Callable[..., Any], pairwise:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}(): input must be a tensor, not {type(input).__name__}")
         array = input._array
+        dim = dimension(name, dim, array.ndim)
         try:
-            indices = np.asarray(place_of(array, axis=dim if array.ndim else _axes_of(array, dim) or None))
+            indices = np.asarray(place_of(array, axis=dim if array.ndim else None))
             indices = np.expand_dims(indices, dim) if array.ndim else indices
-        except IndexError as error:
-            raise IndexError(f"{name}(): {error}") from None
         except ValueError:
             raise IndexError(
                 f"{name}(): dimension {dim} of a tensor of shape {list(array.shape)} has no elements"

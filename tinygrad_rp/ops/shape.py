@@ -55,7 +55,12 @@ def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
         raise RuntimeError(
             f"reshape(): in {list(shape)} the length -1 could be anything, since there are no elements; name it"
         )
-    return np.reshape(x, shape)
+    try:
+        return np.reshape(x, shape)
+    except ValueError:
+        raise RuntimeError(
+            f"reshape(): a tensor of shape {list(x.shape)}, of {x.size} elements, cannot have the shape {list(shape)}"
+        ) from None
 
 
 _reshape = operation(
@@ -366,6 +371,8 @@ def _swap(g: Any, dim0: int, dim1: int) -> Any:
 
 
 def _permuted(x: Any, dims: tuple[int, ...]) -> Any:
+    if len(dims) != x.ndim:
+        raise RuntimeError(f"permute(): {list(dims)} must name each dimension of the shape {list(x.shape)} once")
     return np.transpose(x, dims)
 
 
