@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -668,10 +669,19 @@ def view_of(made: Tensor, of: Tensor, by_function: bool = False) -> None:
     views.append(weakref.ref(made))
     if by_function or (views.of_functions and any(view() is of for view in views.of_functions)):
         views.of_functions.append(weakref.ref(made))
-    if len(views) > views.limit:
-        views[:] = [view for view in views if view() is not None]
-        views.of_functions[:] = [view for view in views.of_functions if view() is not None]
-        views.limit = 2 * len(views) + 8
+    if len(views) > views.limit and _sweeping.acquire(blocking=False):
+        try:
+            for some in (views, views.of_functions):
+                # one by one from the end, since other threads may append meanwhile
+                for i in range(len(some) - 1, -1, -1):
+                    if some[i]() is None:
+                        del some[i]
+            views.limit = 2 * len(views) + 8
+        finally:
+            _sweeping.release()
+
+
+_sweeping = threading.Lock()
 
 
 def remember(sources: tuple[Source, ...] | None, array: ndarray[Any, Any]) -> Any:
