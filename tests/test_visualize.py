@@ -859,3 +859,15 @@ def test_a_pytorch_graph_gives_the_same_text_each_time(torch: Any) -> None:
 def test_edges_and_nodes_are_plain_data() -> None:
     edge = read(*naive()).nodes[1].edges[0]
     assert edge == Edge(1, 2, 0, 0, "zero", "", DRAW.reason, DRAW.remedies, "zeros")
+
+
+@pytest.mark.parametrize("name", ["tinygrad_rp", "torch"])
+def test_what_was_written_over_gets_zeros_and_is_no_flat_step(name):
+    torch = pytest.importorskip(name)
+    w = torch.ones(3, requires_grad=True)
+    x, y = w * 2, w * 3
+    x.copy_(w)
+    y.zero_()
+    text = get_graph((x + y).sum())
+    assert text.count("─0─ #") >= 2 and text.count("written over") == 2
+    assert "flat step" not in text

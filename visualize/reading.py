@@ -53,6 +53,7 @@ class Edge:
         reason: why no gradient, or not the true one, passes; empty where it does.
         remedies: what can be used instead.
         flow: what comes along this edge from the root.
+        harmless: of a zero edge, whether the result does not depend on that input at all, since it was written over.
     """
 
     tail: int
@@ -64,6 +65,7 @@ class Edge:
     reason: str = ""
     remedies: tuple[str, ...] = ()
     flow: Flow = "gradient"
+    harmless: bool = False
 
 
 @dataclass(slots=True)
@@ -123,6 +125,7 @@ class _KnownStop:
     kind: EdgeKind
     reason: str
     remedies: tuple[str, ...] = ()
+    harmless: bool = False
 
 
 SAMPLERS = frozenset(
@@ -142,18 +145,22 @@ _NORMAL = _KnownStop(
     "zero", _SAMPLE, ("reparameterise: eps = torch.randn_like(std); z = eps * std + mu", _SCORE_FUNCTION)
 )
 _DISCRETE_DRAW = _KnownStop("zero", _SAMPLE, (_SCORE_FUNCTION, "straight-through: p + (y - p).detach(), biased"))
-_WRITTEN_OVER = _KnownStop("zero", _OVERWRITTEN)
+_WRITTEN_OVER = _KnownStop("zero", _OVERWRITTEN, harmless=True)
 _FLAT_STEP = _KnownStop("zero", _FLAT, (_STRAIGHT_THROUGH,))
 _COMPARED = _KnownStop("zero", _COMPARISON, (_STRAIGHT_THROUGH,))
 _NO_RULE = _KnownStop("missing", "This operation has no derivative rule: backward() raises an error here.")
 
-_KNOWN_STOPS: dict[str, tuple[_KnownStop, ...]] = {
+_KNOWN_STOPS: dict[str, tuple[_KnownStop | None, ...]] = {
     "BernoulliBackward0": (_DISCRETE_DRAW,),
     "BernoulliBackward1": (_WRITTEN_OVER, _DISCRETE_DRAW),
     "NormalBackward1": (_NORMAL,),
     "NormalBackward2": (_NORMAL,),
     "NormalBackward3": (_NORMAL, _NORMAL),
     "CeilBackward0": (_FLAT_STEP,),
+    "CopyBackwards": (_WRITTEN_OVER, None),
+    "FillBackward0": (_WRITTEN_OVER,),
+    "FillBackward1": (_WRITTEN_OVER, None),
+    "FillBackward2": (_WRITTEN_OVER,),
     "FloorBackward0": (_FLAT_STEP,),
     "NotImplemented": (_NO_RULE,),
     "RoundBackward0": (_FLAT_STEP,),
@@ -161,6 +168,7 @@ _KNOWN_STOPS: dict[str, tuple[_KnownStop, ...]] = {
     "SgnBackward0": (_FLAT_STEP,),
     "SignBackward0": (_FLAT_STEP,),
     "TruncBackward0": (_FLAT_STEP,),
+    "ZeroBackward0": (_WRITTEN_OVER,),
     # Parameters of these are numbers; only the tensor that is written over has an edge.
     **dict.fromkeys(
         "BernoulliBackward2 CauchyBackward0 ExponentialBackward0 GeometricBackward0 LogNormalBackward0 NormalBackward0 "
@@ -322,7 +330,7 @@ def _open(item: Any) -> tuple[Node, list[Any]]:
         node.shape, node.dtype = _output(item)
         node.saved = dict(getattr(item, "saved", None) or {})
         ways = list(_ways(item, node))
-        if any(edge.kind == "zero" for edge, _ in ways):
+        if any(edge.kind == "zero" and not edge.harmless for edge, _ in ways):
             sampler = _base(node.title).replace("_", "").lower() in SAMPLERS
             node.kind = "sampling" if sampler else "flat"
     node.edges = [edge for edge, _ in ways]
@@ -340,6 +348,7 @@ def _ways(item: Any, node: Node) -> Iterator[tuple[Edge, Any]]:
             edge = Edge(-1, -1, slot, output)
             if stop is not None:
                 edge.kind, edge.reason, edge.remedies = stop.kind, stop.reason, tuple(stop.remedies)
+                edge.harmless = getattr(stop, "harmless", False)
             yield edge, target
         elif source is not None:
             # A value may come from several: what no_grad computed from two parameters was cut from both.
