@@ -279,10 +279,10 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     """
     captured: dict[Any, Any] = {}
     if inputs is None and not create_graph:
-        leaves, visited, noted, retained, _, hooked = _walk(roots, False, None, _NOTHING)
+        leaves, visited, stopped, retained, _, hooked = _walk(roots, False, None, _NOTHING)
     else:
         needed = None if inputs is None else _paths_to(roots, inputs)
-        leaves, visited, noted, retained, captured, hooked = _walk_in_mode(
+        leaves, visited, stopped, retained, captured, hooked = _walk_in_mode(
             roots, create_graph, needed, frozenset(inputs or ())
         )
         if inputs is not None:
@@ -291,7 +291,7 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     for leaf in hooked:
         if leaf.notes.before:
             leaves[leaf] = _before_running(leaf.notes, leaves[leaf])
-    if noted:
+    if stopped:
         _warn_of_starved_leaves(roots, visited, leaves)
     # What is added to a gradient that has a history is recorded, also inside a no_grad block; nothing else is
     mode_before = _switch(True) if paused and not mode.enabled else None
@@ -322,9 +322,7 @@ def _retain(retained: list[tuple[Any, Any]]) -> None:
 
 
 _writing = threading.RLock()
-_Walked = tuple[
-    dict[Any, Any], list[Node], list[tuple[Node, Any]], list[tuple[Any, Any]], dict[Any, Any], list[Any]
-]  # see `_walk`
+_Walked = tuple[dict[Any, Any], list[Node], bool, list[tuple[Any, Any]], dict[Any, Any], list[Any]]  # see `_walk`
 
 
 def _walk_in_mode(
@@ -348,10 +346,10 @@ def gradients(
 
     No ``grad`` is touched, but of inner tensors that retain theirs. Arguments and errors as for `accumulate`.
     """
-    leaves, visited, noted, retained, captured, _ = _walk_in_mode(
+    leaves, visited, stopped, retained, captured, _ = _walk_in_mode(
         roots, create_graph, _paths_to(roots, inputs), frozenset(inputs)
     )
-    if noted:
+    if stopped:
         _warn_of_starved_leaves(roots, visited, [edge for edge in inputs if edge in leaves or edge in captured])
     if not retain_graph:
         for node in visited:
@@ -402,13 +400,12 @@ def _walk(
         capture: edges at which the gradient is to be kept.
 
     Returns:
-        The gradient of each leaf; the nodes that ran, in this order; those of them that asked to be noted, with their
-        gradients; pairs of tensor and gradient, for the tensors that retain theirs; the gradients that were captured;
-        the leaves that have hooks.
+        The gradient of each leaf; the nodes that ran, in this order; whether one of them declares a stop; pairs of tensor
+        and gradient, for the tensors that retain theirs; the gradients that were captured; the leaves that have hooks.
     """
     leaves: dict[Any, Any] = {}
     visited: list[Node] = []
-    noted: list[tuple[Node, Any]] = []
+    stopped = False
     retained: list[tuple[Any, Any]] = []
     captured: dict[Any, Any] = {}
     buffers: dict[Node, Any] = {}
@@ -457,7 +454,7 @@ def _walk(
                 if leaf.notes is not None:
                     leaves[leaf] = _after_hooks(leaf, leaves[leaf], retained)
                     hooked.append(leaf)
-            return leaves, visited, noted, retained, captured, hooked
+            return leaves, visited, stopped, retained, captured, hooked
         else:
             node = waiting
         waiting = None
@@ -474,7 +471,8 @@ def _walk(
                     pairs = ()
                     continue
             if notes is not None:
-                node.attend(total, noted)
+                node.refuse_freed()
+                stopped = stopped or node.declared_stops is not None
                 if notes.before:
                     total = _before_running(notes, total)
         if changed:
@@ -632,8 +630,6 @@ class StoppedGradientWarning(UserWarning):
 
 def _warn_of_starved_leaves(roots: Iterable[tuple[Any, Any]], visited: list[Node], leaves: Iterable[Any]) -> None:
     """Warn of leaves that no live path reaches: what stopped, which leaf is starved, what to use instead."""
-    if not any(node.declared_stops for node in visited):
-        return
     alive: set[Any] = {edge.node if type(edge) is Output else edge for edge, _ in roots}
     blame: dict[Any, tuple[Node, Stop]] = {}
     for node in visited:  # in the order of the pass: everything that leads to a node stands before it

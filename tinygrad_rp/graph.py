@@ -253,18 +253,17 @@ class Node:
     def keep_copy(self, array: Any) -> None:
         """Keep a copy where this array was saved, since the operation is about to write its result there."""
 
-    def attend(self, gradient: Any, noted: list[Any]) -> None:
-        """Look at the notes of a node that is about to run, and put it, with what arrived, among the noted.
+    def refuse_freed(self) -> None:
+        """Raise, if what the rule needs was let go.
 
         Raises:
-            RuntimeError: what the rule needs was freed by an earlier pass.
+            RuntimeError: an earlier pass freed it.
         """
         if self.freed:
             raise RuntimeError(
                 f"backward through {self.name()} a second time: what it saved for its gradient was freed by the first pass. "
                 "Pass retain_graph=True to the first backward() (or to autograd.grad) if you need to walk the graph twice."
             )
-        noted.append((self, gradient))
 
     def live_outputs(self) -> list[Output]:
         """The outputs, of a node that has several, which a tensor or an edge still holds."""
@@ -414,6 +413,12 @@ class Change:
 
 changes: dict[int, Change] = {}
 """What was changed in place and still exists, by the id of what owns the memory: empty in a program that changes nothing."""
+
+
+def address_of(array: ndarray[Any, Any]) -> int:
+    """Where the first element of an array lies in memory, in bytes."""
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def owner_of(array: ndarray[Any, Any]) -> ndarray[Any, Any]:

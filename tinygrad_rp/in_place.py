@@ -28,8 +28,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from tinygrad_rp.engine import fit, line_of_caller, mode, note_line
-from tinygrad_rp.graph import SMALL, AccumulateGrad, Node, Output, Source, Stop, mark_changed, next_order
-from tinygrad_rp.tensor import Tensor, category, merge, wrap
+from tinygrad_rp.graph import SMALL, AccumulateGrad, Node, Output, Source, Stop, address_of, mark_changed, next_order
+from tinygrad_rp.tensor import Tensor, category, live_views, merge, wrap
 
 __all__ = ["change", "move_history", "refuse_change", "refuse_family", "refuse_overlap", "refuse_record"]
 
@@ -117,7 +117,7 @@ def refuse_family(tensor: Tensor, name: str) -> None:
     views = getattr(root, "_views", None)
     if views is None:
         return
-    if any(type(view._node) is AccumulateGrad for view in _views_of(root)):
+    if any(type(view._node) is AccumulateGrad for view in live_views(root)):
         raise RuntimeError(
             f"{name}: the change would reach a view of the same memory that is a leaf and requires grad. Change a clone() instead"
         )
@@ -166,12 +166,14 @@ def change(tensor: Tensor, out: Tensor, name: str) -> Tensor:
     return tensor
 
 
-INTEGERS = Stop("missing", "the value was written into a tensor of integers or bools, which carry no gradient.")
+TAKEN_AS_INTEGERS = Stop(
+    "missing", "the value was written into a tensor of integers or bools, which carry no gradient."
+)
 
 
 def cut_off(out: Tensor) -> tuple[Source, ...] | None:
     """Where a value comes from that was written where no gradient can come back from."""
-    return out._origin if out._node is None else (Source("cut", "in place", INTEGERS, out._node),)
+    return out._origin if out._node is None else (Source("cut", "in place", TAKEN_AS_INTEGERS, out._node),)
 
 
 def write(tensor: Tensor, values: Any, name: str) -> None:
@@ -180,7 +182,7 @@ def write(tensor: Tensor, values: Any, name: str) -> None:
     root = getattr(tensor, "_root", tensor)
     if root is not tensor:
         _keep_value(root._node)
-    for view in _views_of(root):
+    for view in live_views(root):
         _keep_value(view._node)
     tensor._array[...] = values
     mark_changed(tensor._array, name, line_of_caller())
@@ -190,11 +192,6 @@ def _keep_value(node: Any) -> None:
     """Give a node that is shown with its value a copy of it, since the memory is about to be changed."""
     if node is not None and type(node) not in (Output, AccumulateGrad) and node.value is not None:
         node.value = np.array(node.value)
-
-
-def _views_of(root: Tensor) -> list[Tensor]:
-    found = (reference() for reference in getattr(root, "_views", ()))
-    return [view for view in found if view is not None]
 
 
 def move_history(tensor: Tensor, out: Tensor) -> None:
@@ -210,7 +207,7 @@ def move_history(tensor: Tensor, out: Tensor) -> None:
         root._node = _node(CopySlices, (before, out._node), root._array, region)
         _move_retained(root, before)
     root._origin = None
-    for view in _views_of(root):
+    for view in live_views(root):
         if view is tensor or before is None or view._node is not None:  # not what was made under no_grad()
             old = view._node
             region = Region.of(root._array, view._array)
@@ -246,7 +243,7 @@ class Region:
     @staticmethod
     def of(base: Any, view: Any) -> Region:
         """The region of two arrays that lie in the same memory."""
-        start = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+        start = address_of(view) - address_of(base)
         return Region(base.shape, base.strides, view.shape, view.strides, start, base.itemsize)
 
     def positions(self) -> Any:

@@ -25,6 +25,7 @@ from tinygrad_rp.graph import (
     Output,
     Source,
     Stop,
+    address_of,
     changes,
     mark_changed,
     owner_of,
@@ -342,7 +343,7 @@ class Tensor:
         Raises:
             RuntimeError: it is a view, whose history is that of the tensor that it is a view of.
         """
-        if self._is_view() or any(view() is not None for view in getattr(self, "_views", ())):
+        if self._is_view() or live_views(self):
             raise RuntimeError(
                 "detach_(): a view, or a tensor that has views, cannot be detached in place, since they share their history: use "
                 "detach()"
@@ -367,7 +368,7 @@ class Tensor:
             raise RuntimeError(
                 f"data of dtype {value.dtype} cannot take the place of {self.dtype}: make a new tensor, with to({value.dtype})"
             )
-        if any(view() is not None for view in getattr(self, "_views", ())) and not _same_memory(self, value):
+        if live_views(self) and not _same_memory(self, value):
             raise RuntimeError(
                 "data cannot be replaced while views of this tensor exist: change it in place, by copy_()"
             )
@@ -511,7 +512,7 @@ class Tensor:
         self._check_leaf("deep-copied")
         array = self._array
         owner = owner_of(array)
-        start = _address(array) - _address(owner)
+        start = address_of(array) - address_of(owner)
         if (array.shape, array.strides, array.dtype, start) == (owner.shape, owner.strides, owner.dtype, 0):
             copied = memo.setdefault(id(owner), array.copy("K"))
         elif array.dtype == owner.dtype and (owner.flags.c_contiguous or owner.flags.f_contiguous):
@@ -631,12 +632,7 @@ def leaf(kind: type[Tensor], array: ndarray[Any, Any]) -> Tensor:
 def _same_memory(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors of one dtype lie in the same place, element by element."""
     x, y = a._array, b._array
-    return (x.shape, x.strides, _address(x)) == (y.shape, y.strides, _address(y))
-
-
-def _address(array: ndarray[Any, Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+    return (x.shape, x.strides, address_of(x)) == (y.shape, y.strides, address_of(y))
 
 
 class _Views(list["weakref.ref[Tensor]"]):
@@ -649,6 +645,12 @@ class _Views(list["weakref.ref[Tensor]"]):
         self.of_functions: list[weakref.ref[Tensor]] = []
         """Those views that a `Function` of the user's returned, and the views of these: their history is the user's rule,
         which no new node can stand for."""
+
+
+def live_views(root: Tensor) -> list[Tensor]:
+    """The views of a tensor that still exist."""
+    found = (view() for view in getattr(root, "_views", ()))
+    return [view for view in found if view is not None]
 
 
 def view_of(made: Tensor, of: Tensor, by_function: bool = False) -> None:
