@@ -1,0 +1,1 @@
+"""Compiled kernels for large arrays: the only room that knows Numba."""

@@ -1,0 +1,28 @@
+"""The few steps that NumPy's arrays and compiled scalars write differently.
+
+A formula made of these and of plain arithmetic lives two lives, with bitwise the same result: on arrays as it stands, and
+compiled for one element of a loop, where the compiler puts the machine's own instruction in their place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["bits", "float_of", "where"]
+
+where = np.where
+"""``where(condition, a, b)``: compiled, a selection without a branch; both values are computed."""
+
+
+def bits(x: Any) -> Any:
+    """The bits of a float32 as an int32, of a float64 as an int64."""
+    x = np.asarray(x)
+    return x.view(np.int32 if x.dtype == np.float32 else np.int64)
+
+
+def float_of(k: Any) -> Any:
+    """The float32 that has the bits of an int32, the float64 that has those of an int64."""
+    k = np.asarray(k)
+    return k.view(np.float32 if k.dtype == np.int32 else np.float64)
