@@ -1,7 +1,7 @@
 """The few steps that NumPy's arrays and compiled scalars write differently.
 
 A formula made of these and of plain arithmetic lives two lives, with bitwise the same result: on arrays as it stands, and
-compiled for one element of a loop, where the compiler puts the machine's own instruction in their place.
+compiled for one element of a loop, where `translation` puts the machine's own instruction in their place.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import numpy as np
 
 __all__ = ["bits", "float_of", "where"]
 
-where = np.where
-"""``where(condition, a, b)``: compiled, a selection without a branch; both values are computed."""
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """``a`` where the condition holds, else ``b``. Compiled, a selection without a branch: both values are computed."""
+    return np.where(condition, a, b)
 
 
 def bits(x: Any) -> Any:

@@ -1,0 +1,334 @@
+"""Kernels: loops over the elements of large arrays, compiled by Numba when they are first needed, and kept on disk.
+
+A kernel is a plain function of pointers and numbers, which goes through its items one by one::
+
+    @kernel
+    def scaled(n, x, factor, out):
+        for i in range(n):
+            out[i] = x[i] * factor
+
+    scaled(n, x, factor, out)
+
+The first call compiles it for the dtypes at hand (`translation`, the only module that imports Numba), keeps the object code in
+the cache folder, and loads it (`machine`, the only one that imports llvmlite). From then on, in this process and in later ones,
+the call costs some microseconds, and Numba is not imported. Where there are many items, they are shared out among threads; the
+machine code runs without the interpreter's lock.
+
+Environment variables: ``TINYGRAD_RP_KERNELS`` (``auto``: from a size on; ``numpy``: never; ``numba``: always),
+``TINYGRAD_RP_NUM_THREADS``, ``TINYGRAD_RP_CACHE_DIR``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import itertools
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+__all__ = ["LARGE", "MODE", "Kernel", "get_num_threads", "kernel", "set_num_threads", "usable"]
+
+Array = ndarray[Any, Any]
+
+# ------------------------------------------------------------------------------------------------ the choice, in one place
+
+MODES = ("auto", "numba", "numpy")
+MODE = os.environ.get("TINYGRAD_RP_KERNELS", "auto")
+if MODE not in MODES:
+    raise ImportError(f"TINYGRAD_RP_KERNELS is {MODE!r}, and must be one of {', '.join(MODES)}")
+
+LARGE = {"auto": 1 << 14, "numba": 0, "numpy": sys.maxsize}[MODE]
+"""Arrays of more elements go to a kernel, where there is one."""
+GRAIN = 1 << 15
+"""A thread gets at least so many elements: waking one takes as long as a simple kernel needs for these."""
+
+
+def usable() -> bool:
+    """Whether kernels can be compiled here.
+
+    Raises:
+        ImportError: ``TINYGRAD_RP_KERNELS`` asks for them, and Numba is not installed.
+    """
+    global _usable
+    if _usable is None:
+        _usable = all(_is_installed(package) for package in ("numba", "llvmlite"))
+        if not _usable and MODE == "numba":
+            _usable = None
+            raise ImportError(
+                "TINYGRAD_RP_KERNELS is 'numba', and Numba is not installed: pip install numba, or unset it"
+            )
+    return _usable
+
+
+_usable: bool | None = None
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # ValueError: sys.modules says that there is none
+        return False
+
+
+# ------------------------------------------------------------------------------------------------------------- threads
+
+
+def _chosen_threads() -> int:
+    asked = os.environ.get("TINYGRAD_RP_NUM_THREADS")
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.isdigit() or not int(asked):
+        raise ImportError(f"TINYGRAD_RP_NUM_THREADS is {asked!r}, and must be a positive integer")
+    return int(asked)
+
+
+_threads = _chosen_threads()
+_pool: ThreadPoolExecutor | None = None
+_lock = threading.RLock()
+
+
+def get_num_threads() -> int:
+    """How many threads share a large operation. Results do not depend on it."""
+    return _threads
+
+
+def set_num_threads(number: int) -> None:
+    """Share large operations among so many threads.
+
+    Raises:
+        RuntimeError: it is not positive.
+        TypeError: it is no integer.
+    """
+    global _threads, _pool
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"set_num_threads(): the number must be an integer, not {type(number).__name__}")
+    if number < 1:
+        raise RuntimeError(f"set_num_threads(): the number must be positive, and is {number}")
+    with _lock:
+        _threads, _pool = number, None
+
+
+def _workers() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(_threads - 1, 1), "tinygrad_rp")
+        return _pool
+
+
+def _begin_anew() -> None:
+    """In a forked child, in which the threads of its parent do not exist."""
+    global _pool, _lock
+    _pool, _lock = None, threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+# -------------------------------------------------------------------------------------------------------------- kernels
+
+_pointer_at = ctypes.c_void_p.from_address
+# An array is, in memory, the head of a Python object and then the pointer to its data: NumPy's C interface fixes that.
+_HEAD = object.__basicsize__
+_probe = np.zeros(1)
+_KNOWN_LAYOUT = _pointer_at(id(_probe) + _HEAD).value == _probe.ctypes.data
+
+
+def _address(array: Array) -> int:
+    """Where the data of an array begin: what ``array.ctypes.data`` says after five times the time."""
+    return (_pointer_at(id(array) + _HEAD).value if _KNOWN_LAYOUT else array.ctypes.data) or 0
+
+
+class Kernel:
+    """A loop that is compiled when it is first called, for each combination of dtypes anew.
+
+    Args:
+        function: the loop, over ``range(n)``, its first argument. Arrays are pointers to it: indexed, and nothing else.
+        whole: the array arguments of which each thread needs all; of the others it gets the part of its items.
+        source: the text of the function, where it was made; otherwise its file stands for it.
+    """
+
+    def __init__(self, function: FunctionType, whole: tuple[str, ...] = (), source: str = "") -> None:
+        names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+        self.function = function
+        self.name = function.__name__
+        self.source = source
+        self._counts = "first" in names
+        self._shared = [name in whole for name in names if name != "first"]
+        self._compiled: dict[tuple[Any, ...], Callable[..., None]] = {}
+
+    def __call__(self, n: int, *arguments: Any) -> None:
+        """Go through ``n`` items.
+
+        Args:
+            n: how many.
+            arguments: contiguous arrays, each of a multiple of ``n`` elements where it is not needed whole, and numbers.
+        """
+        key = tuple([a.dtype.char if type(a) is ndarray else type(a) for a in arguments])
+        entry = self._compiled.get(key)
+        if entry is None:
+            entry = self._prepare(key)
+        largest = 0
+        values: list[Any] = []
+        for a in arguments:
+            if type(a) is ndarray:
+                values.append(_address(a))
+                if a.size > largest:
+                    largest = a.size
+            else:
+                values.append(a)
+        if not n:
+            return
+        parts = min(_threads, largest // GRAIN, n)
+        if parts <= 1:
+            entry(n, *([0] if self._counts else ()), *values)
+            return
+        bounds = [n * i // parts for i in range(parts + 1)]
+        steps = [
+            a.nbytes // n if type(a) is ndarray and not shared else 0
+            for a, shared in zip(arguments, self._shared, strict=True)
+        ]
+        submit = _workers().submit
+        waiting: list[Future[None]] = []
+        for start, stop in itertools.pairwise(bounds[1:]):
+            moved = [v + start * step if step else v for v, step in zip(values, steps, strict=True)]
+            waiting.append(submit(entry, stop - start, *([start] if self._counts else ()), *moved))
+        entry(bounds[1], *([0] if self._counts else ()), *values)
+        for future in waiting:
+            future.result()
+
+    def _prepare(self, key: tuple[Any, ...]) -> Callable[..., None]:
+        """Machine code for arguments of these kinds: from the cache folder, or compiled."""
+        with _lock:
+            if key not in self._compiled:
+                kinds = tuple(_kind_of(k) for k in key)
+                if self._counts:
+                    kinds = ("q", *kinds)
+                name = f"{self.name}-{_digest(self.name, self.source, repr(kinds))}"
+                made = _read(name)
+                if made is None:
+                    made = _compile(self.function, kinds)
+                    _keep(name, made)
+                self._compiled[key] = _load(made, kinds)
+        return self._compiled[key]
+
+
+def kernel(function: Any = None, *, whole: tuple[str, ...] = ()) -> Any:
+    """Make a `Kernel` of a loop: ``@kernel``, or ``@kernel(whole=("table",))``."""
+    if function is None:
+        return lambda function: Kernel(function, whole)
+    return Kernel(function, whole)
+
+
+_NUMBERS = {int: "q", float: "d"}
+
+
+def _kind_of(key: Any) -> str:
+    """``"*f"`` for an array of float32, ``"q"`` for an integer, ``"d"`` and ``"f"`` for a number."""
+    if isinstance(key, str):
+        return f"*{key}"
+    return _NUMBERS.get(key) or np.dtype(key).char
+
+
+# ------------------------------------------------------------------------------------------- what is compiled is kept
+
+_ARGUMENT = {"f": ctypes.c_float, "d": ctypes.c_double, "I": ctypes.c_uint32, "L": ctypes.c_uint64}
+_loaded: list[Any] = []
+_room = ctypes.create_string_buffer(64)
+_nowhere = ctypes.addressof(_room)
+_spent = 0.0
+_told = False
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept."""
+    named = os.environ.get("TINYGRAD_RP_CACHE_DIR")
+    if named:
+        return Path(named)
+    home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/.cache")
+    return Path(home) / "tinygrad_rp"
+
+
+def _machine() -> Any:
+    return importlib.import_module("tinygrad_rp.kernels.machine")
+
+
+_house = ""
+
+
+def _digest(*parts: str) -> str:
+    """What tells apart code that may differ: the kernel, the sources that it is made from, the compiler, the processor."""
+    global _house
+    if not _house:
+        whole = hashlib.sha256()
+        for path in sorted(Path(__file__).parent.glob("*.py")):
+            whole.update(path.read_bytes())
+        for part in (importlib.metadata.version("numba"), sys.platform, *_machine().processor()):
+            whole.update(part.encode() + b"\0")
+        _house = whole.hexdigest()
+    return hashlib.sha256("\0".join((_house, *parts)).encode()).hexdigest()[:32]
+
+
+def _read(name: str) -> tuple[str, bytes] | None:
+    """The name of the entry and the object code, if they were kept, and are whole."""
+    try:
+        data = (cache_folder() / f"{name}.o").read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(data[32:]).digest() != data[:32]:
+        return None
+    symbol, _, code = data[32:].partition(b"\0")
+    return symbol.decode(), code
+
+
+def _keep(name: str, made: tuple[str, bytes]) -> None:
+    """Write the file under another name first, since other processes may be reading or writing it."""
+    global _told
+    data = made[0].encode() + b"\0" + made[1]
+    folder = cache_folder()
+    kept = f"kept in {folder}"
+    temporary = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(data).digest() + data)
+        os.replace(temporary, folder / f"{name}.o")
+    except OSError as error:
+        kept = f"not kept: {error}"
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+    if _spent > 1 and not _told:
+        _told = True
+        print(f"tinygrad_rp: compiling kernels for large arrays ({_spent:.1f} s so far; {kept})", file=sys.stderr)
+
+
+def _compile(function: FunctionType, kinds: Sequence[str]) -> tuple[str, bytes]:
+    global _spent
+    start = time.perf_counter()
+    made: tuple[str, bytes] = importlib.import_module("tinygrad_rp.kernels.translation").translate(function, kinds)
+    _spent += time.perf_counter() - start
+    return made
+
+
+def _load(made: tuple[str, bytes], kinds: Sequence[str]) -> Callable[..., None]:
+    engine, address = _machine().load(*made)
+    _loaded.append(engine)  # with it, the code would go
+    types: list[Any] = [ctypes.c_void_p if kind[0] == "*" else _ARGUMENT.get(kind, ctypes.c_int64) for kind in kinds]
+    # Numba's own convention: where to put a result and an exception, neither of which a kernel has, then the arguments
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, *types)(address)
+    return functools.partial(function, _nowhere, _nowhere)

@@ -1,0 +1,131 @@
+"""From a loop in Python to object code, by Numba: the only module that imports it.
+
+Numba types and optimises the loop; its LLVM text is then emitted as object code that can be kept and loaded without Numba. Helper
+functions that the loop calls, found among its globals, are compiled with it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from types import CodeType, FunctionType
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import binding as llvm
+from numba import types
+from numba.extending import intrinsic, overload
+
+from tinygrad_rp.kernels import machine, primitives
+
+__all__ = ["translate"]
+
+# Numba's options: division by zero as NumPy has it, the interpreter's lock let go, and no wrapper for callers in Python.
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+# A loop over six arrays is vectorised only if LLVM may check at its start that each pair is apart.
+llvm.set_option("", "-runtime-memory-check-threshold=64")
+
+_TYPES = {
+    "f": types.float32, "d": types.float64, "?": types.uint8, "b": types.int8, "B": types.uint8, "h": types.int16,
+    "i": types.int32, "I": types.uint32, "l": types.int64, "q": types.int64, "L": types.uint64, "Q": types.uint64,
+}  # fmt: skip
+
+_pointer: Any = types.CPointer
+
+# ------------------------------------------------------------------------------------------ the primitives, compiled
+
+
+@overload(primitives.where, strict=False)
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    return lambda condition, a, b: a if condition else b
+
+
+@overload(primitives.bits, strict=False)
+def _bits(x: Any) -> Any:
+    if x == types.float32:
+        return lambda x: np.float32(x).view(np.int32)
+    return (lambda x: np.float64(x).view(np.int64)) if x == types.float64 else None
+
+
+@overload(primitives.float_of, strict=False)
+def _float_of(k: Any) -> Any:
+    if k == types.int32:
+        return lambda k: np.int32(k).view(np.float32)
+    return (lambda k: np.int64(k).view(np.float64)) if k == types.int64 else None
+
+
+@intrinsic  # type: ignore[arg-type]
+def _load(context: Any, pointer: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.gep(arguments[0], [arguments[1]]))
+
+    return pointer.dtype(pointer, types.intp), generate
+
+
+@intrinsic  # type: ignore[arg-type]
+def _store(context: Any, pointer: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], builder.gep(arguments[0], [arguments[1]]))
+        return context.get_dummy_value()
+
+    return types.none(pointer, types.intp, pointer.dtype), generate
+
+
+# An element of a pointer is read as it is: an array's index would first be looked at for its sign, which stops the vectoriser.
+
+
+@overload(operator.getitem, strict=False)
+def _get(pointer: Any, index: Any) -> Any:
+    if isinstance(pointer, types.CPointer):
+        return lambda pointer, index: _load(pointer, index)  # type: ignore[call-arg]
+    return None
+
+
+@overload(operator.setitem, strict=False)
+def _set(pointer: Any, index: Any, value: Any) -> Any:
+    if isinstance(pointer, types.CPointer):
+        return lambda pointer, index, value: _store(pointer, index, value)  # type: ignore[call-arg]
+    return None
+
+
+# --------------------------------------------------------------------------------------------------------- translation
+
+_made: dict[FunctionType, Any] = {}
+
+
+def translate(function: FunctionType, kinds: Sequence[str]) -> tuple[str, bytes]:
+    """Compile a loop for arguments of these kinds: the name of its entry, and the object code.
+
+    Args:
+        function: of the number of items, and of pointers and numbers.
+        kinds: of these: ``"*f"`` is a pointer to float32, ``"d"`` a float64.
+    """
+    arguments = (types.int64, *(_pointer(_TYPES[k[1]]) if k[0] == "*" else _TYPES[k] for k in kinds))
+    dispatcher = _jitted(function)
+    dispatcher.compile(arguments)
+    entry = dispatcher.overloads[arguments].fndesc.llvm_func_name
+    return entry, machine.emit(dispatcher.inspect_llvm(arguments))
+
+
+def _jitted(function: FunctionType) -> Any:
+    """The function compiled by Numba, and with it those of ours that it calls."""
+    if function not in _made:
+        used = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
+        seen = {name: _jitted(value) if _is_ours(value) else value for name, value in used.items()}
+        copy = FunctionType(function.__code__, seen, function.__name__, function.__defaults__)
+        # sums may be taken in another order where a loop says so, and nowhere else
+        flags = {"reassoc"} if getattr(function, "reorders", False) else False
+        _made[function] = numba.njit(fastmath=flags, **OPTIONS)(copy)
+    return _made[function]
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [_names(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _is_ours(value: Any) -> bool:
+    own = isinstance(value, FunctionType) and value.__module__.startswith("tinygrad_rp.")
+    return own and value.__module__ != primitives.__name__
