@@ -59,6 +59,7 @@ from numpy import ndarray
 from tinygrad_rp.engine import fit, mode, note_line, paused
 from tinygrad_rp.graph import NOTED, SMALL, Node, Source, Stop, next_order
 from tinygrad_rp.in_place import change, refuse_change
+from tinygrad_rp.kernels.choice import LARGE, room
 from tinygrad_rp.tensor import (
     DTYPES,
     NO_GRAD,
@@ -131,6 +132,8 @@ class Operation:
     examples: tuple[Example, ...]
     broadcasts: bool
     """Whether it works element by element, so that its inputs broadcast."""
+    kernel: str
+    """What is compiled for large arrays: ``"pointwise"``, a loop made of its rules; the name of a loop along rows; or nothing."""
     node: type[OperationNode] | None
     """``None`` where the output carries no gradient."""
     function: Callable[..., Tensor]
@@ -151,6 +154,8 @@ class OperationNode(Node):
     read_by: ClassVar[dict[str, tuple[int, ...]]] = {}
     """For each value that may be saved and hold arrays, the inputs whose derivatives read it."""
     operation = ""
+    declared_name = ""
+    """The name of the operation in ``OPERATIONS``."""
     declared_rules: tuple[tuple[str, ...], dict[str, Rule], dict[str, Stop]]
 
     def run(self, gradient: Any, edges: Sequence[Any] | None) -> Iterable[tuple[Any, Any]]:
@@ -496,6 +501,7 @@ def elementwise(
         formula,
         signature=signature,
         promote=True,
+        kernel="pointwise",
         floating=floating,
         operator=operator,
         **options,
@@ -527,6 +533,7 @@ def operation(
     condition: str | None = None,
     node: str | None = None,
     view: bool = False,
+    kernel: str = "",
     differentiable: bool = True,
     stops: dict[str, Stop] | None = None,
     domain: Sequence[tuple[float, float]] | tuple[float, float] = REAL,
@@ -552,6 +559,8 @@ def operation(
         condition: the input that only chooses among the others: its dtype does not count, nor where it comes from.
         node: the name of the node. Default: as PyTorch would name it.
         view: whether the output can lie in the memory of the first input. The output of other operations must not.
+        kernel: what is compiled for large arrays: ``"pointwise"``, a loop made of the rules, which work element by element, or
+            return the sum or the mean of what does; or the name of a loop in `tinygrad_rp.kernels.reductions`.
         differentiable: whether the output has a node; otherwise ``stops`` says for each input why not.
         stops: for an input, why no gradient passes.
         domain: for each input, or for all, the interval in which the operation is smooth.
@@ -589,11 +598,14 @@ def operation(
     node_class = None
     if differentiable:
         node_name = node or "".join(part.capitalize() for part in name.split("_")) + "Backward0"
-        node_class = _make_node(node_name, title or name, tensors, derivatives, stops, needed_by, public_of)
-    text = _function_text(arguments, names, tensors, needed_by, promote, condition, view, differentiable, bool(stops))
+        node_class = _make_node(node_name, name, title or name, tensors, derivatives, stops, needed_by, public_of)
+    text = _function_text(
+        arguments, names, tensors, needed_by, promote, bool(kernel), condition, view, differentiable, bool(stops)
+    )
     namespace = {
         "__name__": "tinygrad_rp.ops.compiled",
         "forward": forward,
+        "compiled": lambda *arguments: _kernels_of(name).forward(*arguments),
         "NAME": title or name,
         "NodeClass": node_class,
         "STOPS": tuple(stops.get(x) for x in tensors),
@@ -617,6 +629,7 @@ def operation(
         kinks=kinks,
         examples=tuple(examples),
         broadcasts=promote,
+        kernel=kernel,
         node=node_class,
         function=function,
         source=text,
@@ -646,6 +659,7 @@ def _declaring_file() -> str:
 
 
 def _make_node(
+    node_name: str,
     name: str,
     title: str,
     tensors: tuple[str, ...],
@@ -659,11 +673,12 @@ def _make_node(
     declared = tuple(stops.get(x) for x in tensors)
     read_by = {s: tuple(map(tensors.index, users)) for s, users in needed_by.items() if not s.endswith("_shape")}
     return type(
-        name,
+        node_name,
         (OperationNode,),
         {
             "__slots__": saves,
             "operation": title,
+            "declared_name": name,
             "__module__": "tinygrad_rp.ops",
             "saves": saves,
             "read_by": read_by,
@@ -695,6 +710,15 @@ def _compile_rules(node_class: type[OperationNode]) -> None:
             "    if g.shape != self.shape or g.dtype is not self.dtype: g = fit(g, self.shape, self.dtype)",
             f"    {edges} = self.edges if edges is None else edges",
         ]
+        declared = OPERATIONS[node_class.declared_name]
+        if rule == "run" and declared.kernel:
+            # a small value is kept, so that its size is known; of a sum, it is that of what was saved that counts
+            large = "self.value is None and g.size > LARGE" if declared.broadcasts else "saves_large(self)"
+            lines += [
+                f"    if {large}:",
+                f"        pairs = compiled(self, g, ({edges.rstrip(',')},))",
+                "        if pairs is not None: return pairs",
+            ]
         pairs = [f"(e_{x}, {term})" for x, term in zip(tensors, terms, strict=True)]
         lines += [f"    return ({', '.join(pairs)},)"]
     arrays = [s for s in node_class.saves if s in tensors or s == "out"]
@@ -704,12 +728,55 @@ def _compile_rules(node_class: type[OperationNode]) -> None:
     lines += ["    return None"]
     namespace: dict[str, Any] = {f"d_{x}": rule for x, rule in derivatives.items()}
     namespace |= {"zeros_like": np.zeros_like, "ndarray": ndarray, "fit": fit, "__name__": "tinygrad_rp.ops.compiled"}
+    namespace |= {"LARGE": LARGE, "compiled": _compiled_pairs, "saves_large": _saves_large}
     exec(_compiled("\n".join(lines)), namespace)
     for rule in ("run", "replay", "free"):
         setattr(node_class, rule, _own_code(namespace[rule], rule))
 
 
+@functools.cache
+def _kernels_of(name: str) -> Any:
+    """The compiled forms of an operation, for large arrays."""
+    declared = OPERATIONS[name]
+    names = argument_names(declared.forward)
+    if declared.kernel == "pointwise":
+        return room("elementwise").Elementwise(name, declared.forward, names, declared.inputs, declared.derivatives)
+    return room("reductions").AlongRows(declared.kernel, declared.forward, names)
+
+
+def _saves_large(node: OperationNode) -> bool:
+    saved = [getattr(node, name) for name in node.saves]
+    return any(type(value) is ndarray and value.size > LARGE for value in saved)
+
+
+def _compiled_pairs(node: OperationNode, g: Array, edges: tuple[Any, ...]) -> Iterable[tuple[Any, Any]] | None:
+    """What the rules of a large node hand on, computed in one loop; ``None`` where there is no such loop."""
+    tensors, derivatives, stops = node.declared_rules
+    wanted, shapes = [], []
+    for x, edge in zip(tensors, edges, strict=True):
+        if edge is not None and x in derivatives:
+            sums = math.prod(edge.shape) == 1
+            if sums or derivatives[x] is not SAME:
+                wanted.append(x)
+                shapes.append(edge.shape)
+    if not wanted:
+        return None
+    names = {argument: None for x in wanted for argument in argument_names(derivatives[x])}
+    given = {name: g if name == "g" else getattr(node, name) for name in names}
+    found = _kernels_of(node.declared_name).backward(given, tuple(wanted), shapes)
+    if found is None:
+        return None
+    gradients = dict(zip(wanted, found, strict=True))
+    return [
+        (edge, gradients.get(x, g if x in derivatives else np.zeros_like(g) if x in stops else None))
+        if edge is not None
+        else (None, None)
+        for x, edge in zip(tensors, edges, strict=True)
+    ]
+
+
 _SHARED = {
+    "LARGE": LARGE,
     "Tensor": Tensor,
     "ndarray": ndarray,
     "float32": float32,
@@ -740,6 +807,7 @@ def _function_text(
     tensors: tuple[str, ...],
     needed_by: dict[str, list[str]],
     promote: bool,
+    compiles: bool,
     condition: str | None,
     view: bool,
     differentiable: bool,
@@ -748,6 +816,8 @@ def _function_text(
     """The source text of the function that runs an operation and records it."""
     plain = [a.partition("=")[0] for a in arguments if a != "*"]
     lines = [f"def operation({', '.join(arguments)}):"]
+    if compiles:
+        lines.append("    run = forward")
     for i, (x, public_name) in enumerate(zip(tensors, plain, strict=False)):
         admitted = f"{'need_tensor' if len(tensors) == 1 else 'need_array'}(NAME, {public_name!r}, {public_name})"
         if promote and len(tensors) > 1:
@@ -758,6 +828,7 @@ def _function_text(
             f"        e_{x} = {public_name}._node",
             f"        o_{x} = {public_name}._origin if e_{x} is None else None",
             f"        {x} = {public_name}._array",
+            *([f"        if {x}.size > LARGE: run = compiled"] if compiles else []),
             "    else:",
             f"        {x} = {admitted}",
             f"        e_{x} = o_{x} = None",
@@ -769,7 +840,7 @@ def _function_text(
     operands = ", ".join(x for x in names if x != condition) + ","
     lines += [
         "    try:",
-        f"        out = forward({call})",
+        f"        out = {'run' if compiles else 'forward'}({call})",
         "        dtype = out.dtype",
         "        shape = out.shape",
         "        if not shape: out = asarray(out)",
@@ -932,6 +1003,7 @@ def variadic(
         kinks="",
         examples=tuple(examples),
         broadcasts=False,
+        kernel="",
         node=VariadicNode,
         function=function,
         source="",

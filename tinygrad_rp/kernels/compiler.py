@@ -13,9 +13,6 @@ The first call compiles it for the dtypes at hand (`translation`, the only modul
 the cache folder, and loads it (`machine`, the only one that imports llvmlite). From then on, in this process and in later ones,
 the call costs some microseconds, and Numba is not imported. Where there are many items, they are shared out among threads; the
 machine code runs without the interpreter's lock.
-
-Environment variables: ``TINYGRAD_RP_KERNELS`` (``auto``: from a size on; ``numpy``: never; ``numba``: always),
-``TINYGRAD_RP_NUM_THREADS``, ``TINYGRAD_RP_CACHE_DIR``.
 """
 
 from __future__ import annotations
@@ -23,8 +20,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import importlib
 import importlib.metadata
-import importlib.util
 import itertools
 import os
 import sys
@@ -35,98 +32,34 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy import ndarray
 
-__all__ = ["LARGE", "MODE", "Kernel", "get_num_threads", "kernel", "set_num_threads", "usable"]
+from tinygrad_rp.kernels import choice
+
+__all__ = ["Kernel", "kernel"]
 
 Array = ndarray[Any, Any]
 
-# ------------------------------------------------------------------------------------------------ the choice, in one place
-
-MODES = ("auto", "numba", "numpy")
-MODE = os.environ.get("TINYGRAD_RP_KERNELS", "auto")
-if MODE not in MODES:
-    raise ImportError(f"TINYGRAD_RP_KERNELS is {MODE!r}, and must be one of {', '.join(MODES)}")
-
-LARGE = {"auto": 1 << 14, "numba": 0, "numpy": sys.maxsize}[MODE]
-"""Arrays of more elements go to a kernel, where there is one."""
 GRAIN = 1 << 15
 """A thread gets at least so many elements: waking one takes as long as a simple kernel needs for these."""
-
-
-def usable() -> bool:
-    """Whether kernels can be compiled here.
-
-    Raises:
-        ImportError: ``TINYGRAD_RP_KERNELS`` asks for them, and Numba is not installed.
-    """
-    global _usable
-    if _usable is None:
-        _usable = all(_is_installed(package) for package in ("numba", "llvmlite"))
-        if not _usable and MODE == "numba":
-            _usable = None
-            raise ImportError(
-                "TINYGRAD_RP_KERNELS is 'numba', and Numba is not installed: pip install numba, or unset it"
-            )
-    return _usable
-
-
-_usable: bool | None = None
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):  # ValueError: sys.modules says that there is none
-        return False
-
 
 # ------------------------------------------------------------------------------------------------------------- threads
 
 
-def _chosen_threads() -> int:
-    asked = os.environ.get("TINYGRAD_RP_NUM_THREADS")
-    if asked is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not asked.isdigit() or not int(asked):
-        raise ImportError(f"TINYGRAD_RP_NUM_THREADS is {asked!r}, and must be a positive integer")
-    return int(asked)
-
-
-_threads = _chosen_threads()
 _pool: ThreadPoolExecutor | None = None
+_workers_there = 0
 _lock = threading.RLock()
 
 
-def get_num_threads() -> int:
-    """How many threads share a large operation. Results do not depend on it."""
-    return _threads
-
-
-def set_num_threads(number: int) -> None:
-    """Share large operations among so many threads.
-
-    Raises:
-        RuntimeError: it is not positive.
-        TypeError: it is no integer.
-    """
-    global _threads, _pool
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise TypeError(f"set_num_threads(): the number must be an integer, not {type(number).__name__}")
-    if number < 1:
-        raise RuntimeError(f"set_num_threads(): the number must be positive, and is {number}")
-    with _lock:
-        _threads, _pool = number, None
-
-
 def _workers() -> ThreadPoolExecutor:
-    global _pool
+    """Threads beside the calling one; more of them, when more are asked for."""
+    global _pool, _workers_there
     with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(_threads - 1, 1), "tinygrad_rp")
+        if _pool is None or _workers_there < choice.threads - 1:
+            _pool, _workers_there = ThreadPoolExecutor(choice.threads - 1, "tinygrad_rp"), choice.threads - 1
         return _pool
 
 
@@ -160,9 +93,13 @@ class Kernel:
         function: the loop, over ``range(n)``, its first argument. Arrays are pointers to it: indexed, and nothing else.
         whole: the array arguments of which each thread needs all; of the others it gets the part of its items.
         source: the text of the function, where it was made; otherwise its file stands for it.
+        reorders: whether sums in the loop itself, but not in functions that it calls, may be taken in any order.
     """
 
-    def __init__(self, function: FunctionType, whole: tuple[str, ...] = (), source: str = "") -> None:
+    def __init__(
+        self, function: FunctionType, whole: tuple[str, ...] = (), source: str = "", reorders: bool = False
+    ) -> None:
+        function.__dict__["reorders"] = reorders
         names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
         self.function = function
         self.name = function.__name__
@@ -193,7 +130,7 @@ class Kernel:
                 values.append(a)
         if not n:
             return
-        parts = min(_threads, largest // GRAIN, n)
+        parts = min(choice.threads, largest // GRAIN, n)
         if parts <= 1:
             entry(n, *([0] if self._counts else ()), *values)
             return
@@ -227,11 +164,19 @@ class Kernel:
         return self._compiled[key]
 
 
-def kernel(function: Any = None, *, whole: tuple[str, ...] = ()) -> Any:
+@overload
+def kernel(function: Callable[..., None]) -> Kernel: ...
+
+
+@overload
+def kernel(*, whole: tuple[str, ...] = (), reorders: bool = False) -> Callable[[Callable[..., None]], Kernel]: ...
+
+
+def kernel(function: Any = None, *, whole: tuple[str, ...] = (), reorders: bool = False) -> Any:
     """Make a `Kernel` of a loop: ``@kernel``, or ``@kernel(whole=("table",))``."""
     if function is None:
-        return lambda function: Kernel(function, whole)
-    return Kernel(function, whole)
+        return lambda function: Kernel(function, whole, reorders=reorders)
+    return Kernel(function, whole, reorders=reorders)
 
 
 _NUMBERS = {int: "q", float: "d"}

@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["bits", "float_of", "where"]
+__all__ = ["bits", "by_dtype", "float_of", "where"]
+
+
+def by_dtype(narrow: Any, wide: Any) -> Any:
+    """A function made of two: the one for float32 (or int32), the other for float64 (or int64), as the last argument is."""
+
+    def chosen(*arguments: Any) -> Any:
+        return (narrow if arguments[-1].dtype.itemsize == 4 else wide)(*arguments)
+
+    chosen.__dict__["variants"] = (narrow, wide)
+    return chosen
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:

@@ -113,12 +113,39 @@ def _jitted(function: FunctionType) -> Any:
     """The function compiled by Numba, and with it those of ours that it calls."""
     if function not in _made:
         used = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
+        for value in used.values():
+            if hasattr(value, "variants"):
+                _chosen_by_dtype(value)
         seen = {name: _jitted(value) if _is_ours(value) else value for name, value in used.items()}
         copy = FunctionType(function.__code__, seen, function.__name__, function.__defaults__)
         # sums may be taken in another order where a loop says so, and nowhere else
         flags = {"reassoc"} if getattr(function, "reorders", False) else False
         _made[function] = numba.njit(fastmath=flags, **OPTIONS)(copy)
     return _made[function]
+
+
+def _chosen_by_dtype(function: Any) -> None:
+    """Tell Numba of a function that is made of two."""
+    if function not in _overloaded:
+        _overloaded.add(function)
+        narrow, wide = map(_jitted, function.variants)
+        if function.variants[0].__code__.co_argcount == 1:
+
+            def one(x: Any) -> Any:
+                made = narrow if x.bitwidth == 32 else wide
+                return lambda x: made(x)
+
+            overload(function, strict=False)(one)
+        else:
+
+            def two(x: Any, like: Any) -> Any:
+                made = narrow if like.bitwidth == 32 else wide
+                return lambda x, like: made(x, like)
+
+            overload(function, strict=False)(two)
+
+
+_overloaded: set[Any] = set()
 
 
 def _names(code: CodeType) -> set[str]:

@@ -40,7 +40,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rp.kernels.primitives import bits, float_of, where
+from tinygrad_rp.kernels.primitives import bits, by_dtype, float_of, where
 
 __all__ = [
     "SINE_RANGE",
@@ -113,7 +113,8 @@ def _constants(
         "zero": 0.0, "quarter": 0.25, "half": 0.5, "one": 1.0, "two": 2.0, "four": 4.0, "inf": math.inf, "nan": math.nan,
         "round": shift, "power": shift + bias, "tiny": 2.0 ** -(digits + 3), "normal": 2.0 ** (1 - bias),
         "lift": 2.0 ** (digits + 2), "lift_digits": digits + 2, "ln2": math.log(2.0), "ln2_high": ln2_high,
-        "ln2_low": ln2_low, "inverse_ln2": 1.0 / math.log(2.0), "root_two": math.sqrt(2.0), "two_pi": 2.0 * math.pi, "two_pi_low": two_pi_low, **limits,
+        "ln2_low": ln2_low, "inverse_ln2": 1.0 / math.log(2.0), "root_two": math.sqrt(2.0),
+        "two_pi": 2.0 * math.pi, "two_pi_low": two_pi_low, **limits,
     }  # fmt: skip
     return _Constants(
         digits=integer(digits),
@@ -564,3 +565,7 @@ def sincos_2pi_float32(u: Any) -> Any:
 def sincos_2pi_float64(u: Any) -> Any:
     """The sine and the cosine of 2πu, for 0 ≤ u < 1."""
     return _sincos_2pi(u, _FLOAT64)
+
+
+exp = by_dtype(exp_float32, exp_float64)
+log = by_dtype(log_float32, log_float64)

@@ -58,7 +58,7 @@ def _step(function: Callable[..., Any], *inputs: Any) -> Any:
 
 def _kind(*values: Any) -> str:
     """The highest kind among arrays and numbers: ``"f"``, ``"i"`` or ``"b"``."""
-    kinds = {v.dtype.kind if isinstance(v, np.ndarray | np.generic) else np.asarray(v).dtype.kind for v in values}
+    kinds = {v.dtype.kind if hasattr(v, "dtype") else np.asarray(v).dtype.kind for v in values}
     return "f" if "f" in kinds else "i" if kinds - {"b"} else "b"
 
 

@@ -29,8 +29,7 @@ def _reduced(values: Any, reduction: str) -> Any:
 
 def _each(g: Any, shape: tuple[int, ...], reduction: str) -> Any:
     """The gradient of each element, of which the reduced value has one."""
-    count: int = math.prod(shape)
-    return g / count if reduction == "mean" and count else g
+    return g / math.prod(shape) if reduction == "mean" else g
 
 
 def _bare(x: Any) -> Any:
@@ -55,6 +54,7 @@ mse = operation(
     inputs=2,
     x=lambda g, x, y, x_shape, reduction: _each(g, x_shape, reduction) * (2 * (x - y)),
     y=lambda g, x, y, x_shape, reduction: _each(g, x_shape, reduction) * (2 * (y - x)),
+    kernel="pointwise",
     method=False,
     examples=_PAIRS,
 )
@@ -69,7 +69,7 @@ def _rounded(x: Any, y: Any, width: float, inner: float) -> Any:
 def _slope(x: Any, y: Any, width: float, inner: float) -> Any:
     difference = x - y
     bare = _bare(difference)
-    beyond = np.asarray(np.abs(bare) >= width)
+    beyond = np.abs(bare) >= width
     return np.where(beyond, (inner * width * np.sign(bare)).astype(bare.dtype), inner * difference)
 
 
@@ -87,6 +87,7 @@ def _declare_rounded(name: str, node: str, parameter: str, curvature: Any, formu
             -_each(g, x_shape, reduction) * _slope(x, y, width, curvature(width))
         ),
         node=node,
+        kernel="pointwise",
         method=False,
         kinks=f"|x − y| = {parameter}, in the second derivative",
         examples=[
@@ -153,6 +154,7 @@ binary_cross_entropy = operation(
     y=lambda g, x, x_shape, weight, reduction: (
         _weighted(_each(g, x_shape, reduction), weight) * (np.log1p(-x) - np.log(x))
     ),
+    kernel="pointwise",
     method=False,
     domain=UNIT,
     kinks="x = 0 and x = 1, where a logarithm counts as −100 and a divisor as 10⁻¹²",
@@ -197,6 +199,7 @@ binary_cross_entropy_with_logits = operation(
         _weighted(_each(g, x_shape, reduction), weight)
         * (-x if positive is None else (positive - 1) * _softplus_of_minus(x) - x)
     ),
+    kernel="pointwise",
     method=False,
     examples=[
         example((2, 3), (2, 3), weight=None, pos_weight=None, reduction="mean"),

@@ -97,6 +97,7 @@ _sum_all = operation(
     lambda x: np.add.reduce(x, axis=None),
     "Σx, over all elements",
     x=lambda g, x_shape: np.broadcast_to(g, x_shape),
+    kernel="pointwise",
     method=False,
     examples=[example((3, 4)), example(()), example((0,))],
 )
@@ -193,6 +194,7 @@ _mean_all = operation(
     lambda x: np.add.reduce(x, axis=None) / x.size,
     "Σx / n, over all elements",
     x=lambda g, x_shape: np.broadcast_to(g / _count(x_shape, None), x_shape),
+    kernel="pointwise",
     method=False,
     examples=[example((3, 4)), example(())],
 )
@@ -707,6 +709,7 @@ _logsumexp = operation(
     "log Σeˣ",
     signature="input, dim, keepdim=False",
     x=lambda g, x, x_shape, out, dim: _spread(g, x_shape, dim) * np.exp(x - _spread(out, x_shape, dim)),
+    kernel="logsumexp",
     method=False,
     examples=[example((3, 4), dim=1), example((3, 4), dim=(0, 1), keepdim=True)],
 )
@@ -723,6 +726,7 @@ _softmax = operation(
     "eˣ / Σeˣ",
     signature="input, dim",
     x=lambda g, out, dim: out * (g - np.sum(g * out, axis=dim, keepdims=True)),
+    kernel="softmax",
     method=False,
     examples=[example((3, 4), dim=1), example((3, 4), dim=0)],
 )
@@ -739,6 +743,7 @@ _log_softmax = operation(
     "x − log Σeˣ",
     signature="input, dim",
     x=lambda g, out, dim: g - np.exp(out) * np.sum(g, axis=dim, keepdims=True),
+    kernel="log_softmax",
     method=False,
     examples=[example((3, 4), dim=1), example((3, 4), dim=0)],
 )

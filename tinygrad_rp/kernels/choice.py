@@ -1,0 +1,94 @@
+"""NumPy or Numba: the choice, in one place.
+
+Small arrays go to NumPy, large ones to kernels. Three environment variables, read when the package is imported, say otherwise:
+
+==========================  ============================================================================================
+``TINYGRAD_RP_KERNELS``      ``auto`` (from a size on), ``numpy`` (never) or ``numba`` (always)
+``TINYGRAD_RP_NUM_THREADS``  how many threads share a large operation. Default: the processors that this process may use
+``TINYGRAD_RP_CACHE_DIR``    where compiled kernels are kept. Default: ``tinygrad_rp`` in the user's folder of caches
+==========================  ============================================================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Any
+
+__all__ = ["LARGE", "MODE", "get_num_threads", "room", "set_num_threads", "usable"]
+
+MODES = ("auto", "numba", "numpy")
+MODE = os.environ.get("TINYGRAD_RP_KERNELS", "auto")
+if MODE not in MODES:
+    raise ValueError(f"the environment variable TINYGRAD_RP_KERNELS must be one of {', '.join(MODES)}, and is {MODE!r}")
+
+LARGE = {"auto": 1 << 14, "numba": 0, "numpy": sys.maxsize}[MODE]
+"""Arrays of more elements go to a kernel, where there is one."""
+
+_usable: bool | None = None
+
+
+def usable() -> bool:
+    """Whether kernels can be compiled here.
+
+    Raises:
+        ImportError: ``TINYGRAD_RP_KERNELS`` asks for them, and Numba is not installed.
+    """
+    global _usable
+    if _usable is None:
+        found = _is_installed("numba") and _is_installed("llvmlite")
+        if not found and MODE == "numba":
+            raise ImportError(
+                "the environment variable TINYGRAD_RP_KERNELS is 'numba', and Numba is not installed: install it "
+                "(pip install numba), or unset the variable"
+            )
+        _usable = found
+    return _usable
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # ValueError: sys.modules says that there is none
+        return False
+
+
+def room(name: str) -> Any:
+    """A module of this room, imported when it is first needed: what compiles is not needed for small arrays."""
+    return importlib.import_module(f"tinygrad_rp.kernels.{name}")
+
+
+def _chosen_threads() -> int:
+    asked = os.environ.get("TINYGRAD_RP_NUM_THREADS")
+    if asked is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.isdigit() or not int(asked):
+        raise ValueError(
+            f"the environment variable TINYGRAD_RP_NUM_THREADS must be a positive integer, and is {asked!r}"
+        )
+    return int(asked)
+
+
+threads = _chosen_threads()
+
+
+def get_num_threads() -> int:
+    """How many threads share a large operation. Results do not depend on it."""
+    return threads
+
+
+def set_num_threads(number: int) -> None:
+    """Share large operations among so many threads.
+
+    Raises:
+        RuntimeError: it is not positive.
+        TypeError: it is no integer.
+    """
+    global threads
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"set_num_threads(): the number must be an integer, not {type(number).__name__}")
+    if number < 1:
+        raise RuntimeError(f"set_num_threads(): the number must be positive, and is {number}")
+    threads = number

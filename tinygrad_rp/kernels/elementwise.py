@@ -1,0 +1,597 @@
+"""Elementwise rules, compiled from their one declaration.
+
+A rule is called once with symbols in place of arrays, and so writes down what it computes. Of that a loop is made, which reads
+each element once, and writes each result once, without arrays in between. The derivatives of several inputs share one loop,
+and what they compute in common. For the derivatives of a product the loop is ::
+
+    def mul_backward_x_y(n, g_in, y_in, x_in, out0, out1):
+        for i in range(n):
+            g = g_in[i]
+            y = y_in[i]
+            x = x_in[i]
+            v3 = g * y
+            v4 = g * x
+            out0[i] = v3
+            out1[i] = v4
+
+An input of one element is read once; its gradient is the sum of the loop's results, which are not written at all. Sums are
+taken in blocks of a fixed length, and over the blocks in float64, so that they do not depend on the number of threads. Inputs
+that broadcast, or whose rows lie apart, are read row by row. What does not lie in rows at all is left to NumPy, as are rules
+that ask for the values of their arguments.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import math
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_rp.kernels import vector_math
+from tinygrad_rp.kernels.choice import usable
+from tinygrad_rp.kernels.compiler import Kernel
+from tinygrad_rp.kernels.primitives import where
+
+__all__ = ["Elementwise", "NotTraceable"]
+
+Array = ndarray[Any, Any]
+
+BLOCK = 1024
+"""So many elements are summed in the dtype itself."""
+LEAST_ROW = 8
+"""Shorter rows go to NumPy."""
+MANY = 64
+"""An operation has so many loops, for its layouts and for parameters whose value its rules ask for; the rest is left to NumPy."""
+
+BOOL, FLOAT, DOUBLE = np.dtype(np.bool_), np.dtype(np.float32), np.dtype(np.float64)
+
+
+class NotTraceable(TypeError):
+    """The rule needs to know the values of its arguments, or uses what has no compiled form."""
+
+
+# -------------------------------------------------------------------------------------------------------------- symbols
+
+# NumPy's functions as expressions; {0} and {1} are operands of one floating-point dtype. NaN is passed on as NumPy does.
+_ARITHMETIC = {
+    np.add: "{0} + {1}",
+    np.subtract: "{0} - {1}",
+    np.multiply: "{0} * {1}",
+    np.true_divide: "{0} / {1}",
+    np.negative: "-{0}",
+    np.positive: "{0}",
+    np.absolute: "abs({0})",
+    np.sqrt: "np.sqrt({0})",
+    np.square: "{0} * {0}",
+    np.maximum: "where(({0} >= {1}) | ({0} != {0}), {0}, {1})",
+    np.minimum: "where(({0} <= {1}) | ({0} != {0}), {0}, {1})",
+    np.floor: "np.floor({0})",
+    np.ceil: "np.ceil({0})",
+    np.trunc: "np.trunc({0})",
+    np.rint: "np.rint({0})",
+    np.copysign: "np.copysign({0}, {1})",
+}
+_COMPARISONS = {
+    np.less: "{0} < {1}",
+    np.less_equal: "{0} <= {1}",
+    np.greater: "{0} > {1}",
+    np.greater_equal: "{0} >= {1}",
+    np.equal: "{0} == {1}",
+    np.not_equal: "{0} != {1}",
+    np.isnan: "{0} != {0}",
+    np.isinf: "abs({0}) == inf",
+    np.isfinite: "abs({0}) < inf",
+}
+_LOGIC = {
+    np.logical_and: "{0} & {1}",
+    np.bitwise_and: "{0} & {1}",
+    np.logical_or: "{0} | {1}",
+    np.bitwise_or: "{0} | {1}",
+    np.logical_not: "{0} == False",
+    np.invert: "{0} == False",
+}
+
+
+class _Program:
+    """What a rule computes: one line a step, and no step twice."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        """Of the operands; Python's numbers among themselves take it."""
+        self.lines: list[str] = []
+        self.known: dict[str, str] = {}
+        self.constants: dict[str, Any] = {}
+
+    def step(self, text: str, dtype: np.dtype[Any]) -> Symbol:
+        name = self.known.get(text)
+        if name is None:
+            name = self.known[text] = f"v{len(self.lines)}"
+            self.lines.append(f"{name} = {text}")
+        return Symbol(self, name, dtype)
+
+    def constant(self, value: Any, dtype: np.dtype[Any]) -> Symbol:
+        with np.errstate(all="ignore"):
+            number = dtype.type(value)
+        name = f"c{number.tobytes().hex()}_{dtype.char.replace('?', 'b')}"
+        self.constants[name] = number
+        return Symbol(self, name, dtype)
+
+
+class Symbol:
+    """One element of an array, as a rule meets it when it is written down."""
+
+    __slots__ = ("dtype", "name", "program")
+
+    @property
+    def size(self) -> Any:
+        """The number of elements, of which only the sum can make use."""
+        return SIZE
+
+    def __init__(self, program: _Program, name: str, dtype: np.dtype[Any]) -> None:
+        self.program = program
+        self.name = name
+        self.dtype = dtype
+
+    def __bool__(self) -> bool:
+        raise NotTraceable("the rule asks for a value")
+
+    __float__ = __int__ = __len__ = __iter__ = __index__ = __bool__  # type: ignore[assignment]
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise NotTraceable("the rule asks for an array")
+
+    def astype(self, dtype: Any, copy: bool = True) -> Symbol:
+        """The same in another dtype."""
+        dtype = np.dtype(dtype)
+        if dtype == self.dtype:
+            return self
+        if dtype not in (FLOAT, DOUBLE):
+            raise NotTraceable(f"the rule converts to {dtype}")
+        return self.program.step(f"{dtype.name}({self.name})", dtype)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **options: Any) -> Any:
+        if ufunc is np.add and method == "reduce" and options == {"axis": None}:
+            return Total(self)
+        if method != "__call__" or options:
+            raise NotTraceable(f"the rule uses {ufunc.__name__} in a way that is not element by element")
+        if ufunc is np.power:
+            return _power(*operands)
+        program = self.program
+        if ufunc in _LOGIC:
+            found = [_symbol(program, value, BOOL) for value in operands]
+            if any(s.dtype != BOOL for s in found):
+                raise NotTraceable("logic of numbers")
+            return program.step(_LOGIC[ufunc].format(*(s.name for s in found)), BOOL)
+        if ufunc in _FORMULAS:
+            return _FORMULAS[ufunc](*operands)
+        dtype = _common(program, operands)
+        names = [_symbol(program, value, dtype).astype(dtype).name for value in operands]
+        if ufunc in _ARITHMETIC:
+            return program.step(_ARITHMETIC[ufunc].format(*names), dtype)
+        if ufunc in _COMPARISONS:
+            return program.step(_COMPARISONS[ufunc].format(*names), BOOL)
+        if hasattr(vector_math, f"{ufunc.__name__}_{dtype.name}"):
+            return program.step(f"{ufunc.__name__}_{dtype.name}({', '.join(names)})", dtype)
+        raise NotTraceable(f"{ufunc.__name__} has no compiled form")
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        if function is np.where and len(arguments) == 3 and not options:
+            condition, a, b = arguments
+            condition = _symbol(self.program, condition, BOOL)
+            dtype = _common(self.program, (a, b))
+            a, b = (_symbol(self.program, value, dtype).astype(dtype) for value in (a, b))
+            if condition.dtype != BOOL:
+                raise NotTraceable("a condition of numbers")
+            return self.program.step(f"where({condition.name}, {a.name}, {b.name})", dtype)
+        if function in (np.zeros_like, np.ones_like, np.full_like):
+            value = arguments[1] if function is np.full_like else function is np.ones_like
+            return self.program.constant(value, self.dtype)
+        raise NotTraceable(f"{function.__name__} has no compiled form")
+
+
+SIZE = object()
+"""Stands for the number of elements of an array."""
+
+
+class Total:
+    """The sum of all elements, as a rule meets it, or their mean."""
+
+    def __init__(self, each: Symbol, mean: bool = False) -> None:
+        self.each = each
+        self.mean = mean
+
+    def __truediv__(self, other: Any) -> Total:
+        if other is not SIZE:
+            raise NotTraceable("the rule goes on with a sum")
+        return Total(self.each, True)
+
+
+def _operator(ufunc: Any) -> tuple[Any, Any]:
+    if ufunc.nin == 1:
+        return (lambda self: ufunc(self)), None
+    return (lambda self, other: ufunc(self, other)), (lambda self, other: ufunc(other, self))
+
+
+_OPERATORS: dict[str, Any] = {
+    "neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert, "add": np.add, "sub": np.subtract,
+    "mul": np.multiply, "truediv": np.true_divide, "pow": np.power, "and": np.bitwise_and, "or": np.bitwise_or,
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+}  # fmt: skip
+for _name, _ufunc in _OPERATORS.items():
+    _straight, _reflected = _operator(_ufunc)
+    setattr(Symbol, f"__{_name}__", _straight)
+    if _reflected:
+        setattr(Symbol, f"__r{_name}__", _reflected)
+
+
+def _common(program: _Program, operands: Sequence[Any]) -> np.dtype[Any]:
+    """The floating-point dtype in which NumPy computes with these: Python's numbers and bools take that of the others."""
+    dtypes = [v.dtype for v in operands if isinstance(v, Symbol | np.generic | ndarray) and v.dtype != BOOL]
+    if any(dtype not in (FLOAT, DOUBLE) for dtype in dtypes):
+        raise NotTraceable("operands that are no floating-point numbers")
+    return DOUBLE if DOUBLE in dtypes else FLOAT if dtypes else program.dtype
+
+
+def _symbol(program: _Program, value: Any, dtype: np.dtype[Any]) -> Symbol:
+    if isinstance(value, Symbol):
+        return value
+    if isinstance(value, ndarray) and value.ndim:
+        raise NotTraceable("the rule uses an array of its own")
+    return program.constant(value, dtype)
+
+
+def _power(x: Any, exponent: Any) -> Any:
+    if not isinstance(exponent, Symbol):
+        number = float(exponent)
+        for value, formula in _POWERS.items():
+            if number == value:
+                return formula(x)
+    raise NotTraceable("a power has no compiled form")
+
+
+# as NumPy's own operator has them
+_POWERS: dict[float, Callable[[Any], Any]] = {
+    1.0: np.positive, 2.0: np.square, 0.5: np.sqrt, -1.0: lambda x: 1 / x, 0.0: np.ones_like,
+}  # fmt: skip
+
+
+def _log_add_exp(x: Any, y: Any) -> Any:
+    """log(eˣ + eʸ), where x = y also for infinities."""
+    distance = x - y
+    return np.where(x == y, x + math.log(2), np.maximum(x, y) + np.log1p(np.exp(-np.abs(distance))))
+
+
+# NumPy's functions as formulas of others
+_FORMULAS: dict[np.ufunc, Callable[..., Any]] = {
+    np.reciprocal: lambda x: 1 / x,
+    np.sign: lambda x: np.where(x > 0, 1, np.where(x < 0, -1, np.where(x == 0, 0, x))),
+    np.logaddexp: _log_add_exp,
+    np.fabs: np.absolute,
+}
+
+# ---------------------------------------------------------------------------------------------------------------- loops
+
+_SPARSE = {name: getattr(vector_math, name) for name in vector_math.__all__}
+_NAMES: dict[str, Any] = {**_SPARSE, "np": np, "where": where, "inf": math.inf, "float32": np.float32}
+_NAMES["float64"] = np.float64
+
+
+class _Loop:
+    """One compiled loop of one layout, and what it writes."""
+
+    def __init__(
+        self,
+        name: str,
+        rules: Sequence[Callable[[dict[str, Any]], Any]],
+        operands: Sequence[tuple[str, np.dtype[Any], str]],
+        summed: Sequence[bool],
+        fixed: dict[str, Any],
+        rows: bool,
+    ) -> None:
+        """Write down the rules.
+
+        Args:
+            name: of the loop.
+            rules: of symbols by name.
+            operands: name, dtype, and ``"each"`` or ``"one"``, as there is a value for each element or one for all (of the row).
+            summed: for each rule, whether only the sum of its results is wanted.
+            fixed: parameters with their values.
+            rows: whether the operands' rows lie apart.
+        """
+        program = _Program(next(dtype for _, dtype, _ in operands if dtype != BOOL))
+        inputs: dict[str, Any] = dict(fixed)
+        for operand, dtype, _ in operands:
+            symbol = Symbol(program, f"{operand}_", dtype)
+            inputs[operand] = program.step(f"{operand}_ != 0", BOOL) if dtype == BOOL else symbol
+            if operand.endswith("_shape"):
+                inputs[operand] = (symbol,)
+        self.dtypes: list[np.dtype[Any]] = []
+        results = []
+        summed = list(summed)
+        self.means: list[bool] = []
+        for i, rule in enumerate(rules):
+            result = rule(inputs)
+            self.means.append(isinstance(result, Total) and result.mean)
+            if isinstance(result, Total):
+                summed[i], result = True, result.each
+            if not isinstance(result, Symbol):
+                result = program.constant(result, program.dtype)
+            self.dtypes.append(result.dtype)
+            results.append(result.name)
+        if rows and any(summed):
+            raise NotTraceable("a sum over rows that lie apart")
+        self.summed = summed
+        name = name.replace(" ", "_")
+        text = _loop_text(name, program.lines, operands, results, self.dtypes, summed, rows)
+        filename = f"<kernel {name}>"
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+        namespace = {"__name__": __name__, **_NAMES, **program.constants}
+        exec(compile(text, filename, "exec"), namespace)
+        loop: FunctionType = namespace[name]
+        constants = "".join(sorted(program.constants))
+        shared = tuple(loop.__code__.co_varnames) if rows or any(summed) else _ones(operands)
+        # NaN where a compiled sine does not reach; NumPy's does
+        self.reaches_all = not any("sin_" in line or "cos_" in line for line in program.lines)
+        self.kernel = Kernel(loop, shared, text + constants, any(summed))
+
+    def run(self, arrays: list[Array], layout: _Layout, shapes: Sequence[Any]) -> list[Any] | None:
+        """The results of the rules, of which sums have these ``shapes``; ``None``, where NumPy must be asked."""
+        size = math.prod(layout.shape)
+        blocks = -(-size // BLOCK)
+        outs = [
+            np.empty(blocks) if total else np.empty(layout.shape, dtype, layout.order)
+            for total, dtype in zip(self.summed, self.dtypes, strict=True)
+        ]
+        if layout.columns:
+            self.kernel(size // layout.columns, layout.columns, *arrays, *layout.at, *outs)
+        elif any(self.summed):
+            self.kernel(blocks, size, *arrays, *outs)
+        else:
+            self.kernel(size, *arrays, *outs)
+        if not self.reaches_all and any(np.isnan(out).any() for out in outs):
+            return None
+        for i, total in enumerate(self.summed):
+            if total:
+                value = np.add.reduce(outs[i]) / (size if self.means[i] else 1)
+                outs[i] = np.asarray(value, self.dtypes[i]).reshape(shapes[i] or ())
+        return outs
+
+
+def _ones(operands: Sequence[tuple[str, np.dtype[Any], str]]) -> tuple[str, ...]:
+    return tuple(f"{name}_in" for name, _, layout in operands if layout == "one")
+
+
+def _loop_text(
+    name: str,
+    lines: Sequence[str],
+    operands: Sequence[tuple[str, np.dtype[Any], str]],
+    results: Sequence[str],
+    dtypes: Sequence[np.dtype[Any]],
+    summed: Sequence[bool],
+    rows: bool,
+) -> str:
+    """The source of a loop."""
+    outs = [f"out{i}" for i in range(len(results))]
+    values = [f"np.uint8({r})" if d == BOOL else r for r, d in zip(results, dtypes, strict=True)]
+    names = [operand for operand, _, _ in operands]
+    given = [f"{operand}_in" for operand in names]
+    each = [operand for operand, _, layout in operands if layout == "each"]
+    one = [operand for operand, _, layout in operands if layout == "one"]
+    if any(summed):
+        # what is summed may be added up in any order; what is computed may not, and so is a function of its own
+        body = [f"def {name}_of({', '.join(f'{operand}_' for operand in names)}):", *(f"    {line}" for line in lines)]
+        body += [f"    return ({', '.join(values)},)", ""]
+        loop = [f"def {name}(n, first, size, {', '.join(given + outs)}):"]
+        loop += [f"    {operand}_ = {operand}_in[0]" for operand in one]
+        loop += ["    for b in range(n):", f"        start = (first + b) * {BLOCK}"]
+        loop += [f"        stop = min(start + {BLOCK}, size)"]
+        loop += [f"        s{i} = {d.name}(0)" for i, (s, d) in enumerate(zip(summed, dtypes, strict=True)) if s]
+        loop += ["        for i in range(start, stop):"]
+        loop += [f"            {operand}_ = {operand}_in[i]" for operand in each]
+        parts = ", ".join(f"r{i}" for i in range(len(outs)))
+        loop += [f"            ({parts},) = {name}_of({', '.join(f'{operand}_' for operand in names)})"]
+        loop += [f"            s{i} += r{i}" if s else f"            {outs[i]}[i] = r{i}" for i, s in enumerate(summed)]
+        loop += [f"        {outs[i]}[first + b] = s{i}" for i, s in enumerate(summed) if s]
+        return "\n".join([*body, *loop]) + "\n"
+    if rows:
+        at = [f"{operand}_at" for operand in names]
+        loop = [f"def {name}(n, first, columns, {', '.join([*given, *at, *outs])}):", "    for r in range(n):"]
+        loop += [f"        {operand}_ = {operand}_in[{operand}_at[first + r]]" for operand in one]
+        loop += [f"        {operand}_r = {operand}_at[first + r]" for operand in each]
+        loop += ["        place = (first + r) * columns", "        for i in range(columns):"]
+        inner = [f"{operand}_ = {operand}_in[{operand}_r + i]" for operand in each]
+        place = "place + i"
+    else:
+        loop = [f"def {name}(n, {', '.join(given + outs)}):", *(f"    {operand}_ = {operand}_in[0]" for operand in one)]
+        loop += ["    for i in range(n):"]
+        inner = [f"{operand}_ = {operand}_in[i]" for operand in each]
+        place = "i"
+    inner += [*lines, *(f"{out}[{place}] = {value}" for out, value in zip(outs, values, strict=True))]
+    return "\n".join([*loop, *(" " * (12 if rows else 8) + line for line in inner)]) + "\n"
+
+
+# -------------------------------------------------------------------------------------------------------------- layouts
+
+
+class _Layout:
+    """How the operands of a loop lie in memory: which have a value for each element, and which one for all."""
+
+    __slots__ = ("at", "columns", "kinds", "order", "shape")
+
+    def __init__(self, shape: tuple[int, ...], kinds: tuple[str, ...], order: str = "C") -> None:
+        self.shape = shape
+        self.kinds = kinds
+        self.order: Any = order
+        self.columns = 0
+        """The length of a row, where rows lie apart."""
+        self.at: tuple[Array, ...] = ()
+        """Of each operand, where each row begins, in elements."""
+
+
+def _layout_of(arrays: Sequence[Array]) -> _Layout | None:
+    """How these arrays lie, broadcast to one shape; ``None``, where that is not in rows."""
+    shape = arrays[0].shape
+    if any(a.shape != shape for a in arrays[1:]):
+        shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    kinds = []
+    for a in arrays:
+        if a.size == 1 or not any(a.strides):
+            kinds.append("one")
+        elif a.shape == shape and a.flags.c_contiguous:
+            kinds.append("each")
+        else:
+            break
+    else:
+        return _Layout(shape, tuple(kinds))
+    wide = [a for a in arrays if a.size != 1]
+    if all(a.shape == shape and a.flags.f_contiguous for a in wide):
+        return _Layout(shape, tuple("one" if a.size == 1 else "each" for a in arrays), "F")
+    items = tuple(a.itemsize for a in arrays)
+    found = _rows(shape, tuple(np.broadcast_to(a, shape).strides for a in arrays), items)
+    return found
+
+
+@functools.lru_cache(256)
+def _rows(shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], items: tuple[int, ...]) -> _Layout | None:
+    """The layout in rows of arrays with these strides."""
+    dims = [d for d, length in enumerate(shape) if length != 1]
+    for own, item in zip(strides, items, strict=True):
+        steps = [abs(own[d]) for d in dims if own[d]]
+        # NumPy's result would lie as its operands do
+        if any(step % item for step in steps) or steps != sorted(steps, reverse=True):
+            return None
+    inner = dims.pop()
+    columns = shape[inner]
+    if any(own[inner] not in (0, item) for own, item in zip(strides, items, strict=True)):
+        return None
+    while dims and all(own[dims[-1]] == own[inner] * columns for own in strides):
+        columns *= shape[dims.pop()]
+    if columns < LEAST_ROW:
+        return None
+    layout = _Layout(shape, tuple("each" if own[inner] else "one" for own in strides))
+    layout.columns = columns
+    at = []
+    for own, item in zip(strides, items, strict=True):
+        begin = np.zeros(1, np.int64)
+        for d in dims:
+            begin = np.add.outer(begin, np.arange(shape[d]) * (own[d] // item)).reshape(-1)
+        at.append(begin)
+    layout.at = tuple(at)
+    return layout
+
+
+# --------------------------------------------------------------------------------------------------------------- running
+
+
+class Elementwise:
+    """The compiled forms of an operation: of its formula, and of its derivatives, several at once.
+
+    Args:
+        name: of the operation.
+        forward: its formula.
+        names: what the formula takes.
+        inputs: those of them that are inputs; the others are parameters.
+        derivatives: for each differentiable input, its rule.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        names: tuple[str, ...],
+        inputs: tuple[str, ...],
+        derivatives: dict[str, Callable[..., Any]],
+    ) -> None:
+        self.name = name
+        self.formula = forward
+        self.names = names
+        self.arrays = {*inputs, "g", "out"}
+        self.derivatives = derivatives
+        self._loops: dict[Any, _Loop | None] = {}
+        self._asks: set[Any] = set()
+        """Rules that ask for the value of a parameter."""
+
+    def forward(self, *arguments: Any) -> Any:
+        """The result, by a compiled loop where there is one, else by NumPy."""
+        given = dict(zip(self.names, arguments, strict=True))
+        found = self._run("forward", (), given, (None,))
+        return self.formula(*arguments) if found is None else found[0]
+
+    def backward(self, given: dict[str, Any], wanted: tuple[str, ...], shapes: Sequence[Any]) -> list[Any] | None:
+        """The gradients of some inputs, in one loop; ``None``, where there is none.
+
+        Args:
+            given: what the derivatives need, by name.
+            wanted: the inputs.
+            shapes: of each of them: where it has one element, its gradient is summed up.
+        """
+        return self._run("backward", wanted, given, shapes)
+
+    def _run(
+        self, what: str, wanted: tuple[str, ...], given: dict[str, Any], shapes: Sequence[Any]
+    ) -> list[Any] | None:
+        wide = next((v.dtype for v in given.values() if type(v) is ndarray and v.dtype != BOOL), None)
+        if wide is not FLOAT and wide is not DOUBLE:
+            return None
+        operands: dict[str, Array] = {}
+        fixed: dict[str, Any] = {}
+        by_value = (what, wanted) in self._asks
+        for name, value in given.items():
+            if type(value) is ndarray:
+                if value.dtype is not wide and value.dtype != BOOL:
+                    return None
+                operands[name] = value
+            elif name.endswith("_shape"):  # of which a loop, made for any number of elements, can only know that number
+                operands[name] = np.asarray(math.prod(value), wide)
+            elif name in self.arrays or (type(value) is float and not by_value):
+                operands[name] = np.asarray(value, wide)
+            else:
+                fixed[name] = value
+        layout = _layout_of(list(operands.values()))
+        if layout is None or not usable():
+            return None
+        summed = tuple([s is not None and not layout.columns and math.prod(s) == 1 for s in shapes])
+        loop = self._loop(what, wanted, operands, fixed, layout, summed)
+        if loop is None and not by_value and any(type(value) is float for value in given.values()):
+            self._asks.add((what, wanted))
+            return self._run(what, wanted, given, shapes)
+        return None if loop is None else loop.run(list(operands.values()), layout, shapes)
+
+    def _loop(
+        self,
+        what: str,
+        wanted: tuple[str, ...],
+        operands: dict[str, Array],
+        fixed: dict[str, Any],
+        layout: _Layout,
+        summed: tuple[bool, ...],
+    ) -> _Loop | None:
+        """The loop for operands that lie so; ``None`` where the rule has none, or has had too many."""
+        kinds = tuple([(x, a.dtype, kind) for (x, a), kind in zip(operands.items(), layout.kinds, strict=True)])
+        key = (what, wanted, kinds, layout.columns > 0, summed, tuple(fixed.items()))
+        try:
+            return self._loops[key]
+        except KeyError:
+            if len(self._loops) > MANY:
+                return None
+        name = "_".join((self.name, what, *wanted))
+        if what == "forward":
+            rules = [lambda known: self.formula(*(known[x] for x in self.names))]
+        else:
+            rules = [functools.partial(_of_rule, self.derivatives[x]) for x in wanted]
+        try:
+            loop = _Loop(name, rules, kinds, summed, fixed, layout.columns > 0)
+        except NotTraceable:
+            loop = None
+        self._loops[key] = loop
+        return loop
+
+
+def _of_rule(rule: Callable[..., Any], known: dict[str, Any]) -> Any:
+    code = rule.__code__
+    return rule(*(known[name] for name in code.co_varnames[: code.co_argcount]))
