@@ -29,6 +29,7 @@ ALLOWED = {
     "linalg": {"ops"},
     "distributions": {"ops", "tensor", "engine", "graph"},
     "nn": {"operation", "ops", "tensor"},
+    "optim": {"kernels", "tensor", "engine", "graph"},
     "gradcheck": {"tensor", "engine"},
     "autograd": {"engine", "function", "gradcheck", "hooks", "ops", "tensor"},
 }

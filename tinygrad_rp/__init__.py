@@ -9,7 +9,7 @@ import warnings as _warnings
 # lines are left out; the user's NumPy code warns as ever.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_rp\.")
 
-from tinygrad_rp import autograd, distributions, linalg, nn, ops
+from tinygrad_rp import autograd, distributions, linalg, nn, ops, optim
 from tinygrad_rp.engine import (
     StoppedGradientWarning,
     enable_grad,
@@ -20,6 +20,7 @@ from tinygrad_rp.engine import (
     set_grad_enabled,
 )
 from tinygrad_rp.graph import Source, Stop
+from tinygrad_rp.kernels.choice import get_num_threads, set_num_threads
 from tinygrad_rp.ops import *
 from tinygrad_rp.random import Generator, default_generator, manual_seed
 from tinygrad_rp.tensor import (
@@ -60,6 +61,7 @@ __all__ = [
     "from_dlpack",
     "from_numpy",
     "get_default_dtype",
+    "get_num_threads",
     "int8",
     "int16",
     "int32",
@@ -72,8 +74,10 @@ __all__ = [
     "manual_seed",
     "nn",
     "no_grad",
+    "optim",
     "set_default_dtype",
     "set_grad_enabled",
+    "set_num_threads",
     "tensor",
     "uint8",
 ]

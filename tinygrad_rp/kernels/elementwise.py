@@ -32,12 +32,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_rp.kernels import vector_math
+from tinygrad_rp.kernels import primitives, vector_math
 from tinygrad_rp.kernels.choice import usable
 from tinygrad_rp.kernels.compiler import Kernel
-from tinygrad_rp.kernels.primitives import where
 
-__all__ = ["Elementwise", "NotTraceable"]
+__all__ = ["Elementwise", "NotTraceable", "Update"]
 
 Array = ndarray[Any, Any]
 
@@ -66,15 +65,15 @@ _ARITHMETIC = {
     np.negative: "-{0}",
     np.positive: "{0}",
     np.absolute: "abs({0})",
-    np.sqrt: "np.sqrt({0})",
+    np.sqrt: "sqrt({0})",
     np.square: "{0} * {0}",
     np.maximum: "where(({0} >= {1}) | ({0} != {0}), {0}, {1})",
     np.minimum: "where(({0} <= {1}) | ({0} != {0}), {0}, {1})",
-    np.floor: "np.floor({0})",
-    np.ceil: "np.ceil({0})",
-    np.trunc: "np.trunc({0})",
-    np.rint: "np.rint({0})",
-    np.copysign: "np.copysign({0}, {1})",
+    np.floor: "floor({0})",
+    np.ceil: "ceil({0})",
+    np.trunc: "trunc({0})",
+    np.rint: "rint({0})",
+    np.copysign: "copysign({0}, {1})",
 }
 _COMPARISONS = {
     np.less: "{0} < {1}",
@@ -276,9 +275,8 @@ _FORMULAS: dict[np.ufunc, Callable[..., Any]] = {
 
 # ---------------------------------------------------------------------------------------------------------------- loops
 
-_SPARSE = {name: getattr(vector_math, name) for name in vector_math.__all__}
-_NAMES: dict[str, Any] = {**_SPARSE, "np": np, "where": where, "inf": math.inf, "float32": np.float32}
-_NAMES["float64"] = np.float64
+_NAMES: dict[str, Any] = {name: getattr(m, name) for m in (vector_math, primitives) for name in m.__all__}
+_NAMES |= {"np": np, "inf": math.inf, "float32": np.float32, "float64": np.float64}
 
 
 class _Loop:
@@ -291,7 +289,8 @@ class _Loop:
         operands: Sequence[tuple[str, np.dtype[Any], str]],
         summed: Sequence[bool],
         fixed: dict[str, Any],
-        rows: bool,
+        rows: bool = False,
+        into: Sequence[str] = (),
     ) -> None:
         """Write down the rules.
 
@@ -302,6 +301,7 @@ class _Loop:
             summed: for each rule, whether only the sum of its results is wanted.
             fixed: parameters with their values.
             rows: whether the operands' rows lie apart.
+            into: the operands that the results are written into, one a rule; none, where they are new arrays.
         """
         program = _Program(next(dtype for _, dtype, _ in operands if dtype != BOOL))
         inputs: dict[str, Any] = dict(fixed)
@@ -327,7 +327,7 @@ class _Loop:
             raise NotTraceable("a sum over rows that lie apart")
         self.summed = summed
         name = name.replace(" ", "_")
-        text = _loop_text(name, program.lines, operands, results, self.dtypes, summed, rows)
+        text = _loop_text(name, program.lines, operands, results, self.dtypes, summed, rows, into)
         filename = f"<kernel {name}>"
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         namespace = {"__name__": __name__, **_NAMES, **program.constants}
@@ -374,9 +374,10 @@ def _loop_text(
     dtypes: Sequence[np.dtype[Any]],
     summed: Sequence[bool],
     rows: bool,
+    into: Sequence[str],
 ) -> str:
     """The source of a loop."""
-    outs = [f"out{i}" for i in range(len(results))]
+    outs = [f"{operand}_in" for operand in into] or [f"out{i}" for i in range(len(results))]
     values = [f"np.uint8({r})" if d == BOOL else r for r, d in zip(results, dtypes, strict=True)]
     names = [operand for operand, _, _ in operands]
     given = [f"{operand}_in" for operand in names]
@@ -407,7 +408,10 @@ def _loop_text(
         inner = [f"{operand}_ = {operand}_in[{operand}_r + i]" for operand in each]
         place = "place + i"
     else:
-        loop = [f"def {name}(n, {', '.join(given + outs)}):", *(f"    {operand}_ = {operand}_in[0]" for operand in one)]
+        loop = [
+            f"def {name}(n, {', '.join(given + outs[len(into) :])}):",
+            *(f"    {operand}_ = {operand}_in[0]" for operand in one),
+        ]
         loop += ["    for i in range(n):"]
         inner = [f"{operand}_ = {operand}_in[i]" for operand in each]
         place = "i"
@@ -595,3 +599,33 @@ class Elementwise:
 def _of_rule(rule: Callable[..., Any], known: dict[str, Any]) -> Any:
     code = rule.__code__
     return rule(*(known[name] for name in code.co_varnames[: code.co_argcount]))
+
+
+class Update:
+    """A formula whose results are written into some of its arrays, all of one shape and dtype: a step of an optimiser.
+
+    Args:
+        formula: of arrays and numbers; returns a tuple.
+        into: the names of the arrays that the results are written into.
+    """
+
+    def __init__(self, formula: Callable[..., tuple[Any, ...]], into: tuple[str, ...]) -> None:
+        self.formula = formula
+        self.into = into
+        self._loops: dict[Any, _Loop] = {}
+
+    def __call__(self, arrays: dict[str, Array], numbers: dict[str, float]) -> None:
+        """Run the formula on contiguous arrays."""
+        dtype = arrays[self.into[0]].dtype
+        operands = arrays | {name: np.asarray(value, dtype) for name, value in numbers.items()}
+        key = (dtype, *operands)
+        loop = self._loops.get(key)
+        if loop is None:
+            kinds = [(name, dtype, "each" if name in arrays else "one") for name in operands]
+            rules = [functools.partial(self._result, i) for i in range(len(self.into))]
+            loop = _Loop(self.formula.__name__.strip("_"), rules, kinds, [False] * len(rules), {}, into=self.into)
+            self._loops[key] = loop
+        loop.kernel(arrays[self.into[0]].size, *operands.values())
+
+    def _result(self, i: int, known: dict[str, Any]) -> Any:
+        return self.formula(**known)[i]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["bits", "by_dtype", "float_of", "where"]
+__all__ = ["bits", "by_dtype", "ceil", "copysign", "float_of", "floor", "rint", "sqrt", "trunc", "where"]
 
 
 def by_dtype(narrow: Any, wide: Any) -> Any:
@@ -38,3 +38,36 @@ def float_of(k: Any) -> Any:
     """The float32 that has the bits of an int32, the float64 that has those of an int64."""
     k = np.asarray(k)
     return k.view(np.float32 if k.dtype == np.int32 else np.float64)
+
+
+# One machine instruction each, and exactly rounded
+
+
+def sqrt(x: Any) -> Any:
+    """The square root."""
+    return np.sqrt(x)
+
+
+def floor(x: Any) -> Any:
+    """The next integer below."""
+    return np.floor(x)
+
+
+def ceil(x: Any) -> Any:
+    """The next integer above."""
+    return np.ceil(x)
+
+
+def trunc(x: Any) -> Any:
+    """The next integer towards zero."""
+    return np.trunc(x)
+
+
+def rint(x: Any) -> Any:
+    """The nearest integer; of two, the even one."""
+    return np.rint(x)
+
+
+def copysign(x: Any, y: Any) -> Any:
+    """x with the sign of y."""
+    return np.copysign(x, y)

@@ -73,6 +73,33 @@ def _store(context: Any, pointer: Any, index: Any, value: Any) -> Any:
     return types.none(pointer, types.intp, pointer.dtype), generate
 
 
+def _instruction(name: str) -> Any:
+    """What generates the instruction of a function that LLVM knows."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [arguments[0].type]), arguments)
+
+    return generate
+
+
+def _of_one(name: str) -> Any:
+    @intrinsic  # type: ignore[arg-type]
+    def call(context: Any, x: Any) -> Any:
+        return x(x), _instruction(name)
+
+    return lambda x: lambda x: call(x)  # type: ignore[call-arg]
+
+
+@intrinsic  # type: ignore[arg-type]
+def _copysign(context: Any, x: Any, y: Any) -> Any:
+    return x(x, y), _instruction("copysign")
+
+
+for _name in ("sqrt", "floor", "ceil", "trunc", "rint"):
+    overload(getattr(primitives, _name), strict=False)(_of_one(_name))
+overload(primitives.copysign, strict=False)(lambda x, y: lambda x, y: _copysign(x, y))  # type: ignore[call-arg]
+
+
 # An element of a pointer is read as it is: an array's index would first be looked at for its sign, which stops the vectoriser.
 
 
