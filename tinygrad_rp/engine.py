@@ -243,9 +243,8 @@ def note_line(node: Node) -> None:
         node.own_notes().line = line
 
 
-def _without_nan(node: Node, pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+def _refuse_nan(node: Node, pairs: Sequence[tuple[Any, Any]]) -> None:
     """Raise, if a node hands on a NaN."""
-    pairs = list(pairs)
     for i, (_, g) in enumerate(pairs):
         if g is not None and np.isnan(getattr(g, "_array", g)).any():
             line = node.notes.line if node.notes is not None else None
@@ -258,7 +257,6 @@ def _without_nan(node: Node, pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any
                 f"Function '{node.name()}' returned nan values in its {i}th output: the gradient of its input {i}, of shape "
                 f"{list(g.shape)}. {where}"
             )
-    return pairs
 
 
 # --------------------------------------------------------------------------------------------------------------- the pass
@@ -277,30 +275,29 @@ def accumulate(roots: Sequence[tuple[Any, Any]], retain_graph: bool, create_grap
     Raises:
         RuntimeError: a node on the way was freed by an earlier pass, or needs what was changed in place since.
     """
-    captured: dict[Any, Any] = {}
     if inputs is None and not create_graph:
-        leaves, visited, stopped, retained, _, hooked = _walk(roots, False, None, _NOTHING)
+        leaves, visited, found = _walk(roots, False, None, _NOTHING)
     else:
         needed = None if inputs is None else _paths_to(roots, inputs)
-        leaves, visited, stopped, retained, captured, hooked = _walk_in_mode(
-            roots, create_graph, needed, frozenset(inputs or ())
-        )
+        leaves, visited, found = _walk_in_mode(roots, create_graph, needed, frozenset(inputs or ()))
         if inputs is not None:
             leaves = {leaf: g for leaf, g in leaves.items() if leaf in inputs}
-            hooked = [leaf for leaf in hooked if leaf in inputs]
-    for leaf in hooked:
-        if leaf.notes.before:
-            leaves[leaf] = _before_running(leaf.notes, leaves[leaf])
-    if stopped:
-        _warn_of_starved_leaves(roots, visited, leaves)
+    hooked = []
+    if found is not None:
+        hooked = [leaf for leaf in found.hooked if leaf in leaves]
+        for leaf in hooked:
+            if leaf.notes.before:
+                leaves[leaf] = _before_running(leaf.notes, leaves[leaf])
+        if found.stopped:
+            _warn_of_starved_leaves(roots, visited, leaves)
     # What is added to a gradient that has a history is recorded, also inside a no_grad block; nothing else is
     mode_before = _switch(True) if paused and not mode.enabled else None
     _writing.acquire()  # two threads may add to the same leaf
     try:
-        if retained or captured:
-            kept = {id(tensor) for tensor, _ in retained}
-            _retain(retained)
-            _retain([(inputs[edge], g) for edge, g in captured.items() if id(inputs[edge]) not in kept])
+        if found is not None:
+            kept = {id(tensor) for tensor, _ in found.retained}
+            _retain(found.retained)
+            _retain([(inputs[edge], g) for edge, g in found.captured.items() if id(inputs[edge]) not in kept])
         lent: dict[int, Any] = {}
         for leaf, gradient in leaves.items():
             leaf.accumulate(gradient, lent)
@@ -322,7 +319,28 @@ def _retain(retained: list[tuple[Any, Any]]) -> None:
 
 
 _writing = threading.RLock()
-_Walked = tuple[dict[Any, Any], list[Node], bool, list[tuple[Any, Any]], dict[Any, Any], list[Any]]  # see `_walk`
+
+
+class _Found:
+    """What few passes come across.
+
+    Args:
+        stopped: whether a node that ran declares a stop.
+        retained: pairs of tensor and gradient, for the tensors that retain theirs.
+        captured: the gradients at the edges where they are to be kept.
+        hooked: the leaves that have notes, in the order in which gradients reached them.
+    """
+
+    __slots__ = ("captured", "hooked", "retained", "stopped")
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.retained: list[tuple[Any, Any]] = []
+        self.captured: dict[Any, Any] = {}
+        self.hooked: list[Any] = []
+
+
+_Walked = tuple[dict[Any, Any], list[Node], _Found | None]  # see `_walk`
 
 
 def _walk_in_mode(
@@ -346,18 +364,18 @@ def gradients(
 
     No ``grad`` is touched, but of inner tensors that retain theirs. Arguments and errors as for `accumulate`.
     """
-    leaves, visited, stopped, retained, captured, _ = _walk_in_mode(
-        roots, create_graph, _paths_to(roots, inputs), frozenset(inputs)
-    )
-    if stopped:
-        _warn_of_starved_leaves(roots, visited, [edge for edge in inputs if edge in leaves or edge in captured])
+    arrived, visited, found = _walk_in_mode(roots, create_graph, _paths_to(roots, inputs), frozenset(inputs))
+    if found is not None:
+        arrived |= found.captured
+        if found.stopped:
+            _warn_of_starved_leaves(roots, visited, [edge for edge in inputs if edge in arrived])
     if not retain_graph:
         for node in visited:
             node.free()
-    with _writing:
-        _retain(retained)
-    found = {**leaves, **captured}
-    results = [found.get(edge) for edge in inputs]
+    if found is not None:
+        with _writing:
+            _retain(found.retained)
+    results = [arrived.get(edge) for edge in inputs]
     # Two inputs of an addition are handed one and the same array; what is returned belongs to the caller alone.
     return [g if g is None or create_graph else np.array(g) for g in results]
 
@@ -400,14 +418,11 @@ def _walk(
         capture: edges at which the gradient is to be kept.
 
     Returns:
-        The gradient of each leaf; the nodes that ran, in this order; whether one of them declares a stop; pairs of tensor
-        and gradient, for the tensors that retain theirs; the gradients that were captured; the leaves that have hooks.
+        The gradient of each leaf; the nodes that ran, in this order; and what else was come across, if anything was.
     """
     leaves: dict[Any, Any] = {}
     visited: list[Node] = []
-    stopped = False
-    retained: list[tuple[Any, Any]] = []
-    captured: dict[Any, Any] = {}
+    found: _Found | None = _Found() if capture else None
     buffers: dict[Node, Any] = {}
     heap: list[tuple[int, Node]] = []
     watching = anomaly.enabled and anomaly.check_nan
@@ -449,12 +464,12 @@ def _walk(
                 node = heappushpop(heap, (waiting.order, waiting))[1]
             total = buffers.pop(node)
         elif waiting is None:
-            hooked: list[Any] = []
             for leaf in leaves:
                 if leaf.notes is not None:
-                    leaves[leaf] = _after_hooks(leaf, leaves[leaf], retained)
-                    hooked.append(leaf)
-            return leaves, visited, stopped, retained, captured, hooked
+                    found = found or _Found()
+                    leaves[leaf] = _after_hooks(leaf, leaves[leaf], found.retained)
+                    found.hooked.append(leaf)
+            return leaves, visited, found
         else:
             node = waiting
         waiting = None
@@ -462,17 +477,18 @@ def _walk(
         notes = node.notes
         if notes is not None or needed is not None:  # most nodes pass by here
             if notes is not None:
-                total = _after_hooks(node, _fitted(total, node), retained)
+                found = found or _Found()
+                total = _after_hooks(node, _fitted(total, node), found.retained)
             if needed is not None:
-                if capture:
-                    captured.update((point, g) for point, g in _points(node, _fitted(total, node)) if point in capture)
+                if capture and found is not None:
+                    found.captured.update((point, g) for point, g in _points(node, _fitted(total, node)) if point in capture)
                 edges = needed.get(node)
                 if edges is None:
                     pairs = ()
                     continue
-            if notes is not None:
+            if notes is not None and found is not None:
                 node.refuse_freed()
-                stopped = stopped or node.declared_stops is not None
+                found.stopped = found.stopped or node.declared_stops is not None
                 if notes.before:
                     total = _before_running(notes, total)
         if changed:
@@ -486,11 +502,18 @@ def _walk(
             with np.errstate(all="ignore"):
                 pairs = node.replay(total, edges) if create_graph else node.run(total, edges)
         if watching or notes is not None:
+            pairs = _one_an_input(pairs, node.edges if edges is None else edges)
             if watching:
-                pairs = _without_nan(node, pairs)
+                _refuse_nan(node, pairs)
             for hook in tuple(notes.after.values()) if notes is not None else ():
                 pairs = hook(pairs, total)
         visited.append(node)
+
+
+def _one_an_input(pairs: Iterable[tuple[Any, Any]], edges: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """The pairs that a rule returned, with those for inputs without an edge, which it may leave out."""
+    given = iter([pair for pair in pairs if pair[0] is not None])
+    return [(None, None) if edge is None else next(given) for edge in edges]
 
 
 def _after_hooks(node: Any, total: Any, retained: list[tuple[Any, Any]]) -> Any:

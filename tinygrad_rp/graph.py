@@ -238,7 +238,7 @@ class Node:
             edges: the node's edges, with those blanked that need not be computed; ``None``: all of them.
 
         Returns:
-            Pairs of edge and gradient; the gradient is ``None`` where the edge is.
+            Pairs of edge and gradient, in the order of the edges. Those for inputs whose edge is ``None`` may be left out.
         """
         raise NotImplementedError
 

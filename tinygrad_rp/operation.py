@@ -33,7 +33,9 @@ text is, in short::
     def run(self, g, edges):
         …
         e_x, e_y = self.edges
-        return ((e_x, None if e_x is None else d_x(g, self.y)), (e_y, None if e_y is None else d_y(g, self.x)))
+        if e_x is None: return ((e_y, d_y(g, self.x)),)
+        if e_y is None: return ((e_x, d_x(g, self.y)),)
+        return ((e_x, d_x(g, self.y)), (e_y, d_y(g, self.x)))
 
 ``OPERATIONS["mul"].source`` is the whole text. It is compiled when the operation is called for the first time, and the rules
 when a gradient first passes, so that importing the package compiles nothing of it.
@@ -57,7 +59,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_rp.engine import fit, mode, note_line, paused
-from tinygrad_rp.graph import NOTED, SMALL, Node, Source, Stop, next_order
+from tinygrad_rp.graph import FREED, NOTED, SMALL, Node, Source, Stop, next_order
 from tinygrad_rp.in_place import change, refuse_change
 from tinygrad_rp.kernels.choice import LARGE, room
 from tinygrad_rp.tensor import (
@@ -292,8 +294,6 @@ def admit(name: str, argument: str, value: Any, beside: Any) -> Any:
     Raises:
         TypeError: it is neither.
     """
-    if isinstance(value, np.generic):
-        value = value.item()  # a scalar of NumPy's does not widen a tensor
     kind = type(value)
     if (kind is float or kind is int) and isinstance(beside, Tensor) and beside._array.dtype is float32:
         found = _numbers.get(value)
@@ -305,6 +305,8 @@ def admit(name: str, argument: str, value: Any, beside: Any) -> Any:
             found = _numbers[value] = np.asarray(value, np.float32)
         found.flags.writeable = False
         return found
+    if isinstance(value, np.generic):
+        return admit(name, argument, value.item(), beside)  # a scalar of NumPy's does not widen a tensor
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, ndarray):
@@ -696,15 +698,14 @@ def _compile_rules(node_class: type[OperationNode]) -> None:
     edges = ", ".join(f"e_{x}" for x in tensors) + ("," if len(tensors) == 1 else "")
     lines = []
     for rule, how in (("run", "self.{}"), ("replay", 'self.as_tensor("{}")')):
-        terms = []
+        pairs = {}
         for x in tensors:
             if x in derivatives:
                 wanted = ", ".join("g" if a == "g" else how.format(a) for a in argument_names(derivatives[x]))
-                terms.append(f"d_{x}({wanted})" if len(tensors) == 1 else f"None if e_{x} is None else d_{x}({wanted})")
-                if derivatives[x] is SAME:
-                    terms[-1] = "g" if len(tensors) == 1 else f"None if e_{x} is None else g"
+                gradient = "g" if derivatives[x] is SAME else f"d_{x}({wanted})"
             else:
-                terms.append(f"None if e_{x} is None else zeros_like(g)" if x in stops else "None")
+                gradient = "zeros_like(g)" if x in stops else "None"
+            pairs[x] = f"(e_{x}, {gradient})"
         lines += [
             f"def {rule}(self, g, edges):",
             "    if g.shape != self.shape or g.dtype is not self.dtype: g = fit(g, self.shape, self.dtype)",
@@ -719,16 +720,29 @@ def _compile_rules(node_class: type[OperationNode]) -> None:
                 f"        pairs = compiled(self, g, ({edges.rstrip(',')},))",
                 "        if pairs is not None: return pairs",
             ]
-        pairs = [f"(e_{x}, {term})" for x, term in zip(tensors, terms, strict=True)]
-        lines += [f"    return ({', '.join(pairs)},)"]
+        if len(tensors) == 2:
+            x, y = tensors
+            lines += [
+                f"    if e_{x} is None: return ({pairs[y]},)",
+                f"    if e_{y} is None: return ({pairs[x]},)",
+            ]
+        if len(tensors) > 2:
+            pairs = {x: f"(None, None) if e_{x} is None else {pair}" for x, pair in pairs.items()}
+        lines += [f"    return ({', '.join(pairs.values())},)"]
     arrays = [s for s in node_class.saves if s in tensors or s == "out"]
     lines += ["def free(self):"]
     for s in arrays:
-        lines += [f"    if type(self.{s}) is ndarray:", f"        self.{s} = None", "        self.mark_freed()"]
+        lines += [
+            f"    if type(self.{s}) is ndarray:",
+            f"        self.{s} = None",
+            "        if self.notes is None: self.notes = FREED",
+            "        else: self.mark_freed()",
+        ]
     lines += ["    return None"]
     namespace: dict[str, Any] = {f"d_{x}": rule for x, rule in derivatives.items()}
-    namespace |= {"zeros_like": np.zeros_like, "ndarray": ndarray, "fit": fit, "__name__": "tinygrad_rp.ops.compiled"}
+    namespace |= {"zeros_like": np.zeros_like, "ndarray": ndarray, "fit": fit, "FREED": FREED}
     namespace |= {"LARGE": LARGE, "compiled": _compiled_pairs, "saves_large": _saves_large}
+    namespace["__name__"] = "tinygrad_rp.ops.compiled"
     exec(_compiled("\n".join(lines)), namespace)
     for rule in ("run", "replay", "free"):
         setattr(node_class, rule, _own_code(namespace[rule], rule))

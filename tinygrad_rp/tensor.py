@@ -234,7 +234,7 @@ class Tensor:
         if type(leaf_node) is AccumulateGrad:
             grad = leaf_node.grad
             if type(grad) is ndarray:
-                grad = leaf_node.grad = wrap(grad)
+                leaf_node.grad = grad = wrap(grad)
             return grad
         grad = getattr(self, "_grad", None)
         if grad is None and node is not None and not self.retains_grad:
@@ -754,6 +754,10 @@ def root_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
             "differentiate a gradient, compute it with create_graph=True."
         )
     if gradient is None:
+        if array.dtype is float32 and not create_graph:
+            one = _ones.get(array.shape)
+            if one is not None:
+                return one
         if array.size != 1:
             raise RuntimeError(
                 f"a gradient can be created implicitly only for a tensor of one element, and this one has shape "
@@ -761,8 +765,7 @@ def root_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
             )
         if create_graph:
             return wrap(np.ones(array.shape, array.dtype))
-        one = _ones.get(array.shape) if array.dtype is float32 else None
-        return np.ones(array.shape, array.dtype)[...] if one is None else one
+        return np.ones(array.shape, array.dtype)[...]
     if not isinstance(gradient, Tensor):
         raise TypeError(f"gradient must be a tensor or None, not {type(gradient).__name__}")
     if gradient._array.shape != array.shape:

@@ -474,8 +474,10 @@ def pow(input: Any, exponent: Any) -> Tensor:
         RuntimeError: integers to a negative power, which are no integers.
     """
     kind = type(exponent)
-    if kind is float or kind is int or kind is bool:
-        if kind is int and exponent < 0 and isinstance(input, Tensor) and input._array.dtype.kind in "iu":
+    if kind is float or (kind is int and exponent >= 0):
+        return _pow_number(input, exponent)
+    if kind is int or kind is bool:
+        if kind is int and isinstance(input, Tensor) and input._array.dtype.kind in "iu":
             raise RuntimeError(
                 f"pow(): integers to the negative power {exponent} are not integers; convert with float() before"
             )
