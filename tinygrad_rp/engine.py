@@ -423,13 +423,14 @@ def _walk(
     leaves: dict[Any, Any] = {}
     visited: list[Node] = []
     found: _Found | None = _Found() if capture else None
-    buffers: dict[Node, Any] = {}
-    heap: list[tuple[int, Node]] = []
     watching = anomaly.enabled and anomaly.check_nan
     changed = changes
-    # Mostly a single node waits for its turn. It and the sum of its gradients are held here, beside heap and buffers.
+    # Mostly a single node waits for its turn. It and the sum of its gradients are held here; heap and buffers, made when there
+    # is a second one, hold the others and theirs.
     waiting: Node | None = None
     total: Any = None
+    heap: list[tuple[int, Node]] | None = None
+    buffers: dict[Node, Any] | None = None
     pairs: Iterable[tuple[Any, Any]] = roots
     edge: Any
     while True:
@@ -451,12 +452,14 @@ def _walk(
                 total = g
             elif edge is waiting:
                 total = _fitted(total, edge) + _fitted(g, edge)
+            elif buffers is None or heap is None:
+                heap, buffers = [(edge.order, edge)], {edge: g}
             elif edge in buffers:
                 buffers[edge] = _fitted(buffers[edge], edge) + _fitted(g, edge)
             else:
                 buffers[edge] = g
                 heappush(heap, (edge.order, edge))
-        if heap:
+        if heap and buffers is not None:
             if waiting is None:
                 node = heappop(heap)[1]
             else:
@@ -481,7 +484,9 @@ def _walk(
                 total = _after_hooks(node, _fitted(total, node), found.retained)
             if needed is not None:
                 if capture and found is not None:
-                    found.captured.update((point, g) for point, g in _points(node, _fitted(total, node)) if point in capture)
+                    found.captured.update(
+                        (point, g) for point, g in _points(node, _fitted(total, node)) if point in capture
+                    )
                 edges = needed.get(node)
                 if edges is None:
                     pairs = ()
