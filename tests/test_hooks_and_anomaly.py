@@ -389,6 +389,14 @@ def test_a_node_hook_has_none_for_what_needs_no_gradient():
     assert seen == [[None, [5.0]]]
 
 
+def test_anomaly_mode_counts_the_inputs_that_need_no_gradient():
+    x = leaf(2.0)
+    with torch.autograd.detect_anomaly():
+        y = torch.tensor([nan], dtype=torch.float64) * x
+        with pytest.raises(RuntimeError, match="returned nan values in its 1th output"):
+            y.backward()
+
+
 def test_a_node_hook_may_replace_the_gradients_of_its_inputs():
     x, w = leaf(2.0), leaf(5.0)
     y = x * w
