@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from tinygrad_rp.kernels import vector_math
+from tinygrad_rp.kernels import choice, vector_math
+from tinygrad_rp.kernels.compiler import Kernel
 
 mpmath = pytest.importorskip("mpmath")
 
@@ -203,8 +204,7 @@ def test_subnormal_numbers_are_numbers(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", [*REFERENCE, "sincos_2pi"])
 def test_compiled_loops_compute_bitwise_the_same(name, dtype):
-    compiler = pytest.importorskip("tinygrad_rp.kernels.compiler")
-    if not compiler.usable():
+    if not choice.usable():
         pytest.skip("Numba is not installed")
     x = np.random.default_rng(2).random(10_000).astype(dtype)
     if name != "sincos_2pi":
@@ -214,7 +214,7 @@ def test_compiled_loops_compute_bitwise_the_same(name, dtype):
     namespace = {"f": function_of(name, dtype)}
     exec(source, namespace)
     found = np.zeros((2, x.size), dtype)
-    compiler.Kernel(namespace[f"loop_{name}"], source=source)(x.size, x, found[0], found[1])
+    Kernel(namespace[f"loop_{name}"], source=source)(x.size, x, found[0], found[1])
     expected = function_of(name, dtype)(x)
     for f, e in zip(found, expected if name == "sincos_2pi" else [expected], strict=False):
         np.testing.assert_array_equal(np.isnan(f), np.isnan(e))

@@ -14,6 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import binding as llvm
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
@@ -22,7 +23,10 @@ from tinygrad_rp.kernels import machine, primitives
 __all__ = ["translate"]
 
 # Numba's options: division by zero as NumPy has it, the interpreter's lock let go, and no wrapper for callers in Python.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# Functions are put where they are called, without which a loop is not vectorised.
+OPTIONS: dict[str, Any] = {
+    "error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True,
+}  # fmt: skip
 
 # A loop over six arrays is vectorised only if LLVM may check at its start that each pair is apart.
 llvm.set_option("", "-runtime-memory-check-threshold=64")
@@ -77,7 +81,9 @@ def _instruction(name: str) -> Any:
     """What generates the instruction of a function that LLVM knows."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [arguments[0].type]), arguments)
+        kind = arguments[0].type
+        function = ir.FunctionType(kind, [kind] * len(arguments))
+        return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [kind], function), arguments)
 
     return generate
 

@@ -12,16 +12,16 @@ function   float32 float64
 ========== ======= =======
 exp        0.95    0.90
 exp2       1.00    1.00
-expm1      1.75    1.70
+expm1      1.75    1.65
 log        0.85    0.80
-log2       1.85    1.50
+log2       1.85    1.60
 log1p      0.85    0.80
 tanh       1.45    1.40
-sigmoid    1.90    1.70
-softplus   1.65    1.45
-sin        1.50    1.35
-cos        1.50    1.45
-sincos_2pi 1.50    1.50
+sigmoid    1.95    1.80
+softplus   1.65    1.55
+sin        1.50    1.40
+cos        1.55    1.45
+sincos_2pi 1.60    1.55
 ========== ======= =======
 
 Sine and cosine hold for ``|x| ≤ SINE_RANGE`` and are NaN beyond it. A caller asks `needs_care` first, and leaves an array for

@@ -1,6 +1,7 @@
 """Special functions: the error function and its inverse, and the gamma function's logarithm with its derivatives.
 
-All are computed in float64 and rounded to the dtype of the input.
+All are computed in float64 and rounded to the dtype of the input. But for `polygamma`, a formula computes all its cases for each
+element, and chooses among them with ``np.where`` before it divides or takes a logarithm: so it can be compiled as it stands.
 """
 
 from __future__ import annotations
@@ -20,23 +21,27 @@ __all__ = ["digamma", "erf", "erfc", "erfinv", "lgamma", "polygamma"]
 
 Array = ndarray[Any, Any]
 
-# The coefficients below are listed from the highest power down, as Horner's rule takes them.
+# The coefficients below are listed from the highest power down.
 
 
-def _horner(x: Any, *coefficients: float) -> Any:
-    value = np.full_like(x, coefficients[0])
-    for c in coefficients[1:]:
+def _polynomial(x: Any, *coefficients: float) -> Any:
+    """By Horner's rule; long ones as P(x²) + x·Q(x²), and so on, so that a processor need not wait for each step."""
+    if len(coefficients) > 4:
+        square = x * x
+        return _polynomial(square, *coefficients[::-2][::-1]) + x * _polynomial(square, *coefficients[-2::-2][::-1])
+    value = coefficients[0] * x + coefficients[1]
+    for c in coefficients[2:]:
         value *= x
         value += c
     return value
 
 
-def _in_double(formula: Callable[..., Array]) -> Callable[..., Any]:
-    """A formula of float64 vectors, as one of arrays of any shape and dtype."""
+def _in_double(formula: Callable[..., Any]) -> Callable[..., Any]:
+    """A formula of float64 arrays, as one of arrays of any dtype."""
 
     def compute(x: Any, *parameters: Any) -> Any:
         with np.errstate(all="ignore"):
-            out = formula(np.array(x, np.float64).reshape(-1), *parameters).reshape(x.shape)
+            out = formula(x.astype(np.float64, copy=False), *parameters)
             return out.astype(x.dtype) if x.dtype.kind == "f" else out
 
     return compute
@@ -45,7 +50,8 @@ def _in_double(formula: Callable[..., Array]) -> Callable[..., Any]:
 # -------------------------------------------------------------------------------------------------- the error function
 
 # W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969), 631-637: erf(x)/x in x² for
-# |x| ≤ 0.46875, eˣ²·erfc(x) in x up to 4, and in 1/x² beyond.
+# |x| ≤ 0.46875, eˣ²·erfc(x) in x up to 4, and (1/√π − x·eˣ²·erfc(x))·x² in 1/x² beyond, here written from the lowest power
+# of 1/x² down: as polynomials in x².
 _ERF = (
     (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3),
     (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
@@ -57,57 +63,44 @@ _ERFC = (
      3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3),
 )  # fmt: skip
 _ERFC_FAR = (
-    (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
-     1.60837851487422766e-2, 6.58749161529837803e-4),
-    (1.0, 2.56852019228982242e0, 1.87295284992346725e0, 5.27905102951428412e-1, 6.05183413124413191e-2,
-     2.33520497626869185e-3),
+    (6.58749161529837803e-4, 1.60837851487422766e-2, 1.25781726111229246e-1, 3.60344899949804439e-1,
+     3.05326634961232344e-1, 1.63153871373020978e-2),
+    (2.33520497626869185e-3, 6.05183413124413191e-2, 5.27905102951428412e-1, 1.87295284992346725e0,
+     2.56852019228982242e0, 1.0),
 )  # fmt: skip
 _SMALL_ERF = 0.46875
 
 
-def _ratio(x: Any, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Any:
-    above, below = coefficients
-    return _horner(x, *above) / _horner(x, *below)
-
-
-def _erf_near(x: Array) -> Array:
-    return x * _ratio(x * x, _ERF)
-
-
-def _erfc_positive(x: Array) -> Array:
-    """erfc of x ≥ 0.46875."""
-    scaled = np.empty_like(x)
-    far = x > 4.0
-    scaled[~far] = _ratio(x[~far], _ERFC)
-    t = 1.0 / (x[far] * x[far])
-    scaled[far] = (1.0 / math.sqrt(math.pi) - t * _ratio(t, _ERFC_FAR)) / x[far]
-    # x² rounded would cost digits in the exponent: the part of x with few bits is squared exactly. Its exponential is taken
-    # in two halves, so that only the last product can fall among the denormals.
-    short = np.floor(x * 16.0) / 16.0
-    half = np.exp(-0.5 * short * short)
-    out: Array = half * (half * np.exp(-(x - short) * (x + short)) * scaled)
-    out[x > 30.0] = 0.0
-    return out
+def _parts_of_erf(x: Any) -> tuple[Any, Any]:
+    """erf x for |x| ≤ 0.46875, and erfc |x| for larger x."""
+    size = np.minimum(np.abs(x), 30.0)  # where erfc is 0
+    square = size * size
+    near, far = size <= _SMALL_ERF, size > 4.0
+    far_below = square * _polynomial(square, *_ERFC_FAR[1])
+    above = np.where(
+        far, far_below / math.sqrt(math.pi) - _polynomial(square, *_ERFC_FAR[0]), _polynomial(size, *_ERFC[0])
+    )
+    below = np.where(far, size * far_below, _polynomial(size, *_ERFC[1]))
+    above = np.where(near, x * _polynomial(square, *_ERF[0]), above)
+    ratio = above / np.where(near, _polynomial(square, *_ERF[1]), below)
+    # What x² lost in rounding, found from the part of x with few bits, whose square is exact, would be missed in the exponent.
+    # The exponential is taken in two halves, so that only the last product can fall among the denormals.
+    short = np.floor(size * 16.0) / 16.0
+    lost = (short * short - square) + (size - short) * (size + short)
+    half = np.exp(-0.5 * square)
+    return ratio, half * (half * (1.0 - lost) * ratio)
 
 
 @_in_double
-def _erf(x: Array) -> Array:
-    out = np.array(x)
-    size = np.abs(x)
-    near, far = size <= _SMALL_ERF, size > _SMALL_ERF
-    out[near] = _erf_near(x[near])
-    out[far] = np.copysign(1.0 - _erfc_positive(size[far]), x[far])
-    return out
+def _erf(x: Any) -> Any:
+    near, rest = _parts_of_erf(x)
+    return np.where(np.abs(x) <= _SMALL_ERF, near, np.copysign(1.0 - rest, x))
 
 
 @_in_double
-def _erfc(x: Array) -> Array:
-    out = np.array(x)
-    near, right, left = np.abs(x) <= _SMALL_ERF, x > _SMALL_ERF, x < -_SMALL_ERF
-    out[near] = 1.0 - _erf_near(x[near])
-    out[right] = _erfc_positive(x[right])
-    out[left] = 2.0 - _erfc_positive(-x[left])
-    return out
+def _erfc(x: Any) -> Any:
+    near, rest = _parts_of_erf(x)
+    return np.where(np.abs(x) <= _SMALL_ERF, 1.0 - near, np.where(x > 0.0, rest, 2.0 - rest))
 
 
 # M. J. Wichura, "Algorithm AS 241: The percentage points of the normal distribution", Appl. Statist. 37 (1988), 477-484, the
@@ -133,19 +126,20 @@ _QUANTILE_FAR = (
 
 
 @_in_double
-def _erfinv(x: Array) -> Array:
-    out = np.full_like(x, np.nan)
+def _erfinv(x: Any) -> Any:
     size = np.abs(x)
-    centre = size <= 0.85
-    near = x[centre]
-    out[centre] = near * _ratio(0.180625 - 0.25 * near * near, _QUANTILE_CENTRE) * math.sqrt(0.125)
-    outer = (size > 0.85) & (size < 1.0)
-    depth = np.sqrt(-np.log(0.5 * (1.0 - size[outer])))  # 1 − |x| is exact
-    quantile = np.where(depth <= 5.0, _ratio(depth - 1.6, _QUANTILE_TAIL), _ratio(depth - 5.0, _QUANTILE_FAR))
-    out[outer] = np.copysign(quantile * math.sqrt(0.5), x[outer])
-    ends = size == 1.0
-    out[ends] = np.copysign(np.inf, x[ends])
-    return out
+    depth = np.sqrt(-np.log(0.5 * (1.0 - size)))  # 1 − |x| is exact where this is used
+    centre, tail = size <= 0.85, depth <= 5.0
+    place = 0.180625 - 0.25 * x * x
+    above, below = (
+        np.where(
+            centre, _polynomial(place, *c), np.where(tail, _polynomial(depth - 1.6, *t), _polynomial(depth - 5.0, *f))
+        )
+        for c, t, f in zip(_QUANTILE_CENTRE, _QUANTILE_TAIL, _QUANTILE_FAR, strict=True)
+    )
+    quantile = above / below
+    outer = np.where(size == 1.0, np.inf, quantile * math.sqrt(0.5))
+    return np.where(centre, x * quantile * math.sqrt(0.125), np.copysign(outer, x))
 
 
 _DENSITY = 2.0 / math.sqrt(math.pi)
@@ -218,71 +212,47 @@ def _whole(x: Array) -> Any:
     return x == np.floor(x)
 
 
-def _lgamma_positive(x: Array) -> Array:
-    """log Γ of x ≥ 0.5."""
-    out = np.empty_like(x)
-    far = x >= 10.0
-    a = x[far]
-    out[far] = (
-        (a - 0.5) * (np.log(a) - 1.0) + (0.5 * math.log(2.0 * math.pi) - 0.5) + _horner(1 / a / a, *_STIRLING) / a
-    )
-    near = x[~far]
-    steps = np.maximum(np.rint(near) - 2.0, -1.0)  # Γ(x) = (x − 1) (x − 2) … (x − steps) Γ(x − steps)
-    product = np.ones_like(near)
-    for k in range(1, 9):
-        product *= np.where(k <= steps, near - k, 1.0)
-    z = near - (2.0 + steps)
-    logs = np.where(steps < 0, -np.log1p(z), np.log(product))
-    out[~far] = _horner(z, *_series_at_two()[0]) + logs
-    return out
-
-
 @_in_double
-def _lgamma(x: Array) -> Array:
-    out = np.array(x)
-    right, small = x >= 0.5, np.abs(x) < 0.5
-    out[right] = _lgamma_positive(x[right])
-    near = x[small]
-    out[small] = _horner(near, *_series_at_two()[0]) - np.log1p(near) - np.log(np.abs(near))
-    left = x <= -0.5
-    a = x[left]
+def _lgamma(x: Any) -> Any:
+    # log Γ(a) for a = |x|: Stirling's series for a ≥ 10; or the series about 2, after Γ(a) = (a − 1) … (a − steps) Γ(a − steps),
+    # or Γ(a) = Γ(a + 1) / a. For |x| < ½, it is that of Γ(x) = Γ(x + 2) / (x (x + 1)).
+    a = np.abs(x)
+    far, small = a >= 10.0, a < 0.5
+    steps = np.minimum(np.maximum(np.rint(a) - 2.0, -1.0), 8.0)
+    up = steps < 0.0
+    product = np.where(steps >= 1.0, a - 1.0, 1.0)
+    for k in range(2, 9):
+        product = product * np.where(k <= steps, a - k, 1.0)
+    log = np.log(np.where(small, a * (1.0 + x), np.where(far | up, a, product)))
+    near = _polynomial(np.where(small, x, a - (2.0 + steps)), *_series_at_two()[0]) + np.where(up, -log, log)
+    inverse = 1.0 / a
+    stirling = (0.5 * math.log(2.0 * math.pi) - 0.5) + _polynomial(inverse * inverse, *_STIRLING) * inverse
+    positive = np.where(far, (a - 0.5) * (log - 1.0) + stirling, near)
     # Γ(x) Γ(−x) = −π / (x sin πx) (Abramowitz and Stegun, 6.1.17)
     sine = np.abs(np.sin(math.pi * (a - np.rint(a))))
-    out[left] = math.log(math.pi) - np.log(sine) - np.log(-a) - _lgamma_positive(-a)
-    out[(left & _whole(x)) | np.isinf(x)] = np.inf
-    return out
-
-
-def _digamma_positive(x: Array) -> Array:
-    """ψ of x ≥ 0.5: its series about 2, or about infinity, after ψ(x) = ψ(x + 1) − 1/x (6.3.5)."""
-    out = np.empty_like(x)
-    far = x >= 2.5
-    a = x[far]
-    steps = np.ceil(np.clip(10.0 - a, 0.0, 10.0))
-    large = a + steps
-    total = np.log(large) - 0.5 / large - _horner(1 / large / large, *_STIRLING_SLOPE)
-    for k in range(7, -1, -1):
-        total -= np.where(k < steps, 1.0 / (a + k), 0.0)
-    out[far] = total
-    near = x[~far]
-    below = near < 1.5
-    out[~far] = _horner(near - np.where(below, 1.0, 2.0), *_series_at_two()[1]) - np.where(below, 1.0 / near, 0.0)
-    return out
+    out = np.where(x <= -0.5, np.log(math.pi / (sine * a)) - positive, positive)
+    return np.where(((x < 0.0) & _whole(x)) | (a == np.inf), np.inf, out)
 
 
 @_in_double
-def _digamma(x: Array) -> Array:
-    out = np.array(x)
-    right = x >= 0.5
-    out[right] = _digamma_positive(x[right])
+def _digamma(x: Any) -> Any:
     left = x < 0.5
-    a = x[left]
+    a = np.where(left, 1.0 - x, x)
+    # ψ(a), for a ≥ ½: its series about 1 or 2, or about infinity, after ψ(a) = ψ(a + 1) − 1/a (6.3.5)
+    up, near, far = a < 1.5, a < 2.5, a >= 10.0
+    series = _polynomial(a - np.where(up, 1.0, 2.0), *_series_at_two()[1])
+    above, below = a + (a + 1.0), a * (a + 1.0)  # Σ 1/(a + k) over k < 8, as one fraction
+    for k in range(2, 8):
+        above, below = above * (a + k) + below, below * (a + k)
+    above, below = np.where(near, np.where(up, 1.0, 0.0), above), np.where(near, a, below)
+    large = np.where(far, a, a + 8.0)
+    inverse = 1.0 / large
+    endless = np.log(large) - 0.5 * inverse - _polynomial(inverse * inverse, *_STIRLING_SLOPE)
+    positive = np.where(near, series, endless) - np.where(far, 0.0, above / below)
     # ψ(x) = ψ(1 − x) − π cot πx (6.3.7)
-    out[left] = _digamma_positive(1.0 - a) - math.pi / np.tan(math.pi * (a - np.rint(a)))
-    out[left & _whole(x)] = np.nan
-    zero = x == 0.0
-    out[zero] = np.copysign(np.inf, -x[zero])
-    return out
+    angle = math.pi * (x - np.rint(x))
+    out = np.where(left, positive - math.pi * np.cos(angle) / np.sin(angle), positive)
+    return np.where(x == 0.0, np.copysign(np.inf, -x), np.where(left & _whole(x), np.nan, out))
 
 
 @_in_double
