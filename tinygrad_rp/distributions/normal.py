@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_rp.distributions.distribution import Distribution, as_parameters
 from tinygrad_rp.ops.create import shape_of
-from tinygrad_rp.ops.elementwise import log
+from tinygrad_rp.ops.density import normal_log_prob
 from tinygrad_rp.ops.sample import randn
 from tinygrad_rp.tensor import Size, Tensor
 
@@ -70,7 +69,7 @@ class Normal(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``−(value − loc)² / (2·scale²) − log scale − ½·log 2π``, element by element."""
-        return -((value - self.loc) ** 2) / (2 * self.scale**2) - log(self.scale) - 0.5 * math.log(2 * math.pi)
+        return normal_log_prob(value, self.loc, self.scale)
 
     def __repr__(self) -> str:
         if self.batch_shape:

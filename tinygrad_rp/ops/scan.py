@@ -82,7 +82,11 @@ def _along(name: str, input: Any, dim: Any, dtype: Any) -> tuple[Tensor, int]:
 
 
 def _accumulated(ufunc: np.ufunc, x: Any, dim: int) -> Any:
-    return ufunc.accumulate(x, axis=dim, dtype=x.dtype) if x.ndim else np.array(x)
+    if not x.ndim:
+        return np.array(x)
+    # float32 in double precision, as PyTorch does: each element is the sum of all before it
+    wide = np.float64 if x.dtype == np.float32 else x.dtype
+    return ufunc.accumulate(x, axis=dim, dtype=wide).astype(x.dtype, copy=False)
 
 
 def _sum_from_behind(g: Any, dim: int) -> Any:
