@@ -12,7 +12,7 @@ help:
 	@echo "make tour    run the lessons, draw their graphs, and write one page to open: build/tour/index.html"
 	@echo "make test    run ruff, mypy and the tests"
 	@echo "make clean   remove .venv and everything that was built"
-	@echo "make bench   time the loops of the note against PyTorch and micrograd"
+	@echo "make bench   time this engine beside PyTorch, JAX and others, in about ten minutes"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +32,7 @@ test: $(MARK)test
 	$(BIN)/python -m pytest
 
 bench: $(MARK)bench
-	$(BIN)/python -m benchmarks.note_loops
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
