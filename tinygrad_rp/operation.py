@@ -10,8 +10,9 @@ An operation is declared once, with its forward formula and the derivative of ea
     )
 
 The *names* of a derivative's arguments say what it needs: ``g``, the gradient of the output; ``out``, the output; an input
-(``x``, ``y``); ``x_shape``; or a parameter of the operation. So the node of a product saves ``y`` for the derivative by ``x`` and
-``x`` for the derivative by ``y``, each only where that derivative will be asked for, and the node of a sum saves nothing.
+(``x``, ``y``); ``x_shape`` or ``x_strides``; or a parameter of the operation. So the node of a product saves ``y`` for the
+derivative by ``x`` and ``x`` for the derivative by ``y``, each only where that derivative will be asked for, and the node of a
+sum saves nothing.
 
 From the declaration follow: the function, the method and the operator of `Tensor`, where NumPy's own function goes when it
 meets a tensor, the node class with its named slots, the promotion of dtypes, and the tests against finite differences.
@@ -85,6 +86,8 @@ __all__ = ["OPERATIONS", "Example", "Operation", "OperationNode", "elementwise",
 
 Array = ndarray[Any, Any]
 Rule = Callable[..., Any]
+OF_ARRAY = ("_shape", "_strides")
+"""What a derivative may ask of an input without keeping it."""
 REAL = (-math.inf, math.inf)
 POSITIVE = (0.0, math.inf)
 
@@ -593,7 +596,7 @@ def operation(
         for argument in argument_names(rule):
             if argument != "g":
                 needed_by.setdefault(argument, []).append(x)
-    allowed = {*names, "out", *(f"{x}_shape" for x in tensors)} - set(Node.__slots__)
+    allowed = {*names, "out", *(f"{x}_{of}" for x in tensors for of in ("shape", "strides"))} - set(Node.__slots__)
     if not set(needed_by) <= allowed:
         raise TypeError(f"{name}: a derivative asks for {', '.join(sorted(set(needed_by) - allowed))}")
 
@@ -673,7 +676,7 @@ def _make_node(
     """The node class, with slots for what it saves."""
     saves = tuple(needed_by)
     declared = tuple(stops.get(x) for x in tensors)
-    read_by = {s: tuple(map(tensors.index, users)) for s, users in needed_by.items() if not s.endswith("_shape")}
+    read_by = {s: tuple(map(tensors.index, users)) for s, users in needed_by.items() if not s.endswith(OF_ARRAY)}
     return type(
         node_name,
         (OperationNode,),
@@ -907,7 +910,7 @@ def _function_text(
     kept = ", ".join(f"None if o_{x} is None else (o_{x}, {x} if {x}.size <= {SMALL} else None)" for x in tensors)
     lines.append("    node.inputs = " + (f"None if {no_origins} else ({kept},)" if len(tensors) > 1 else "None"))
     for s, users in needed_by.items():
-        value = f"{s.removesuffix('_shape')}.shape" if s.endswith("_shape") else s
+        value = s.replace("_shape", ".shape").replace("_strides", ".strides") if s.endswith(OF_ARRAY) else s
         asked = " or ".join(f"e_{u} is not None" for u in users)
         everyone = len(users) == len(tensors) or len(tensors) == 1 or s not in (*tensors, "out")
         lines.append(f"    node.{s} = {value}" if everyone else f"    node.{s} = {value} if {asked} else None")

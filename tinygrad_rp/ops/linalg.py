@@ -68,6 +68,14 @@ def _columns(g: Any, x_ndim: int, y_ndim: int) -> Any:
     return np.expand_dims(g, -2) if x_ndim == 1 else g
 
 
+def _of_second(g: Any, y: Any, strides: tuple[int, ...]) -> Any:
+    """The gradient of the second factor, which lies in memory as the factor does: that of a transposed weight is transposed back
+    when it arrives there, and should be contiguous then."""
+    if strides[-2] < strides[-1]:
+        return np.swapaxes(np.matmul(np.swapaxes(g, -1, -2), y), -1, -2)
+    return np.matmul(np.swapaxes(y, -1, -2), g)
+
+
 def _for_left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
     g = _columns(g, len(x_shape), y.ndim)
     y = np.expand_dims(y, -1) if y.ndim == 1 else y
@@ -75,7 +83,9 @@ def _for_left(g: Any, x_shape: tuple[int, ...], y: Any) -> Any:
     return np.squeeze(product, -2) if len(x_shape) == 1 else product
 
 
-def _for_right(g: Any, x: Any, y_shape: tuple[int, ...]) -> Any:
+def _for_right(g: Any, x: Any, y_shape: tuple[int, ...], y_strides: tuple[int, ...]) -> Any:
+    if x.ndim > 1 and len(y_shape) > 1:
+        return _of_second(g, x, y_strides)
     g = _columns(g, x.ndim, len(y_shape))
     x = np.expand_dims(x, -2) if x.ndim == 1 else x
     product = np.matmul(np.swapaxes(x, -1, -2), g)
@@ -201,10 +211,12 @@ def _add_product(x: Any, y: Any, z: Any, beta: float, alpha: float) -> Any:
         )
     if x.dtype.kind != "f":
         beta, alpha = int(beta), int(alpha)
-    product = np.matmul(y, z)
-    scaled = product if alpha == 1 else product * alpha
-    # without the first term where beta is 0: NaN in it is then of no account
-    return scaled if beta == 0 else scaled + (x if beta == 1 else x * beta)
+    out = np.matmul(y, z)
+    if alpha != 1:
+        out *= alpha
+    if beta != 0:  # without the first term where beta is 0: NaN in it is then of no account
+        out += x if beta == 1 else x * beta
+    return out
 
 
 def _times(g: Any, factor: float) -> Any:
@@ -220,7 +232,7 @@ def _declare_sum(name: str, *examples: Any) -> Any:
         inputs=3,
         x=lambda g, beta: _times(g, beta),
         y=lambda g, z, alpha: _times(np.matmul(g, np.swapaxes(z, -1, -2)), alpha),
-        z=lambda g, y, alpha: _times(np.matmul(np.swapaxes(y, -1, -2), g), alpha),
+        z=lambda g, y, z_strides, alpha: _times(_of_second(g, y, z_strides), alpha),
         method=False,
         examples=examples,
     )
