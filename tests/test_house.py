@@ -19,7 +19,7 @@ ALLOWED = {
     "printing": set(),
     "kernels": set(),
     "random": {"kernels"},
-    "engine": {"graph"},
+    "engine": {"graph", "kernels"},
     "tensor": {"engine", "graph", "printing"},
     "in_place": {"tensor", "engine", "graph"},
     "operation": {"in_place", "tensor", "engine", "graph", "kernels"},

@@ -1066,7 +1066,7 @@ def finish(process):
 
 
 def loaded(code, **variables):
-    """Runs the code; which of Numba and llvmlite were imported in the end."""
+    """Runs the code; which of Numba, which compiles, and llvmlite, which loads, were imported in the end."""
     return eval(finish(start(code + SAY_WHAT_IS_LOADED, **variables)).splitlines()[-1])
 
 
@@ -1133,7 +1133,7 @@ def test_a_second_process_does_not_compile_again(warm):
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
     assert before, "the cache folder was made, and is used"
     for choice in ("numba", "auto"):
-        assert loaded(FIRST_LARGE, CACHE_DIR=folder, KERNELS=choice) == []
+        assert loaded(FIRST_LARGE, CACHE_DIR=folder, KERNELS=choice) == ["llvmlite"]
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()} == before
 
 
@@ -1162,7 +1162,7 @@ def test_two_processes_that_compile_at_once_leave_a_cache_that_works(tmp_path):
     both = [start(FIRST_LARGE, CACHE_DIR=tmp_path, KERNELS="numba") for _ in range(2)]
     for process in both:
         finish(process)
-    assert loaded(FIRST_LARGE, CACHE_DIR=tmp_path, KERNELS="numba") == []
+    assert loaded(FIRST_LARGE, CACHE_DIR=tmp_path, KERNELS="numba") == ["llvmlite"]
 
 
 @ours
@@ -1180,4 +1180,4 @@ def test_damaged_files_in_the_cache_are_noticed_and_replaced(warm, tmp_path):
         damaged = [content[: len(content) // 2], dice.randbytes(len(content)), bytes(changed), b""]
         file.write_bytes(damaged[number % len(damaged)])
     assert loaded(FIRST_LARGE, CACHE_DIR=folder, KERNELS="numba") == ["llvmlite", "numba"]
-    assert loaded(FIRST_LARGE, CACHE_DIR=folder, KERNELS="numba") == []
+    assert loaded(FIRST_LARGE, CACHE_DIR=folder, KERNELS="numba") == ["llvmlite"]

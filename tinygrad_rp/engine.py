@@ -34,6 +34,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from tinygrad_rp.graph import AccumulateGrad, Change, Node, Output, Stop, changed_since, changes, owner_of
+from tinygrad_rp.kernels.choice import sum_over
 
 __all__ = [
     "StoppedGradientWarning",
@@ -612,7 +613,8 @@ def fit(g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
         if extra < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[extra:], strict=True)):
             raise RuntimeError(f"a gradient of shape {list(g.shape)} arrived where the value has shape {list(shape)}")
         stretched = [i for i, n in enumerate(shape, extra) if n == 1 and g.shape[i] != 1]
-        g = np.sum(g, axis=(*range(extra), *stretched), keepdims=True)
+        axes = (*range(extra), *stretched)
+        g = sum_over(g, axes, True) if type(g) is np.ndarray else np.sum(g, axis=axes, keepdims=True)
         if extra:
             g = np.reshape(g, shape)
     if g.dtype == dtype:

@@ -17,7 +17,10 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["LARGE", "MODE", "get_num_threads", "room", "set_num_threads", "usable"]
+import numpy as np
+from numpy import ndarray
+
+__all__ = ["LARGE", "MODE", "get_num_threads", "room", "set_num_threads", "sum_over", "usable"]
 
 MODES = ("auto", "numba", "numpy")
 MODE = os.environ.get("TINYGRAD_RP_KERNELS", "auto")
@@ -92,3 +95,14 @@ def set_num_threads(number: int) -> None:
     if number < 1:
         raise RuntimeError(f"set_num_threads(): the number must be positive, and is {number}")
     threads = number
+
+
+def sum_over(x: Any, axes: Any, keepdims: Any) -> Any:
+    """NumPy's sum over some dimensions (``None``: all), but for large arrays without its loss of digits in the first ones."""
+    if type(x) is ndarray and x.size > LARGE and axes is not None and x.dtype.char in "fd":
+        named = {a % x.ndim for a in (axes if isinstance(axes, tuple) else (axes,))}
+        if 0 < len(named) < x.ndim:
+            found = room("reductions").column_sums(x, tuple(named), keepdims)
+            if found is not None:
+                return found
+    return np.add.reduce(x, axis=axes, keepdims=keepdims)

@@ -56,7 +56,8 @@ class NotTraceable(TypeError):
 
 # -------------------------------------------------------------------------------------------------------------- symbols
 
-# NumPy's functions as expressions; {0} and {1} are operands of one floating-point dtype. NaN is passed on as NumPy does.
+# NumPy's functions as expressions; {0} and {1} are operands of one floating-point dtype. NaN is passed on, and of
+# equal numbers the second taken, as NumPy does.
 _ARITHMETIC = {
     np.add: "{0} + {1}",
     np.subtract: "{0} - {1}",
@@ -67,8 +68,8 @@ _ARITHMETIC = {
     np.absolute: "abs({0})",
     np.sqrt: "sqrt({0})",
     np.square: "{0} * {0}",
-    np.maximum: "where(({0} >= {1}) | ({0} != {0}), {0}, {1})",
-    np.minimum: "where(({0} <= {1}) | ({0} != {0}), {0}, {1})",
+    np.maximum: "where(({0} > {1}) | ({0} != {0}), {0}, {1})",
+    np.minimum: "where(({0} < {1}) | ({0} != {0}), {0}, {1})",
     np.floor: "floor({0})",
     np.ceil: "ceil({0})",
     np.trunc: "trunc({0})",

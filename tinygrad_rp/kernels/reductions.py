@@ -18,11 +18,11 @@ from tinygrad_rp.kernels.compiler import Kernel, kernel
 from tinygrad_rp.kernels.primitives import bits, by_dtype, float_of, where
 from tinygrad_rp.kernels.vector_math import exp, log
 
-__all__ = ["AlongRows"]
+__all__ = ["AlongRows", "column_sums"]
 
 Array = ndarray[Any, Any]
 
-BLOCK = 1024
+BLOCK, ROWS = 1024, 256
 
 # The greatest of integers is found by vector instructions; that of floating-point numbers, whose NaN is special, is not. So
 # numbers are compared by their bits, of which those of negative numbers are turned round; NaN is the greatest.
@@ -156,6 +156,43 @@ def _logsumexp_backward(n: int, m: int, zero: Any, g: Any, x: Any, out: Any, bac
         at, share, whole = r * m, g[r], out[r]
         for j in range(at, at + m):
             back[j] = share * exp(x[j] - whole)
+
+
+@kernel(whole=("x",))
+def _column_sums(n: int, first: int, rows: int, m: int, x: Any, out: Any) -> None:
+    for b in range(n):
+        at = b * m
+        for j in range(m):
+            out[at + j] = 0.0
+        for r in range((first + b) * ROWS, min((first + b + 1) * ROWS, rows)):
+            for j in range(m):
+                out[at + j] += x[r * m + j]
+
+
+def column_sums(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array | None:
+    """The sum over the dimensions that come first in memory, in blocks of rows, as NumPy adds it up one by one.
+
+    Args:
+        x: of any shape and order.
+        axes: the dimensions to sum over.
+        keepdims: keep them, with length 1.
+
+    Returns:
+        ``None`` where they are not the first ones in memory, or x is not contiguous.
+    """
+    order = sorted(range(x.ndim), key=lambda d: x.strides[d], reverse=True)
+    straight = x.transpose(order)
+    if set(order[: len(axes)]) != set(axes) or not straight.flags.c_contiguous or not usable():
+        return None
+    rows = math.prod(straight.shape[: len(axes)])
+    m = x.size // rows
+    blocks = -(-rows // ROWS)
+    parts = np.empty((blocks, m))
+    _column_sums(blocks, rows, m, straight, parts)
+    total = np.add.reduce(parts, axis=0).astype(x.dtype).reshape(straight.shape[len(axes) :])
+    kept = sorted(order[len(axes) :])
+    total = total.transpose([order[len(axes) :].index(d) for d in kept])
+    return np.expand_dims(total, sorted(axes)) if keepdims else total
 
 
 _KERNELS: dict[str, tuple[Kernel, Kernel]] = {

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.graph import Stop
+from tinygrad_rp.kernels.choice import sum_over
 from tinygrad_rp.operation import either, example, operation, public
 from tinygrad_rp.ops.elementwise import FLAT, _pow_number, _sign, _step, maximum, minimum
 from tinygrad_rp.ops.index import Found, dimension, need, put_along, take_along
@@ -88,10 +89,6 @@ def _for_numpy(function: Callable[..., Any]) -> Callable[..., Any]:
 # ------------------------------------------------------------------------------------------------------- sums and means
 
 
-def _total(x: Any, dim: Any, keepdim: Any) -> Any:
-    return np.add.reduce(x, axis=dim, keepdims=keepdim)
-
-
 _sum_all = operation(
     "sum",
     lambda x: np.add.reduce(x, axis=None),
@@ -103,7 +100,7 @@ _sum_all = operation(
 )
 _sum_dim = operation(
     "sum_dim",
-    lambda x, dim, keepdim: _total(x, dim, keepdim),
+    lambda x, dim, keepdim: sum_over(x, dim, keepdim),
     "Σx, over some dimensions",
     signature="input, dim, keepdim",
     x=lambda g, x_shape, dim: np.broadcast_to(_spread(g, x_shape, dim), x_shape),
@@ -147,7 +144,7 @@ def _nan(x: Any) -> Any:
 
 _nansum = operation(
     "nansum",
-    lambda x, dim, keepdim: np.asarray(_total(np.where(_nan(x), np.zeros((), x.dtype), x), dim, keepdim)),
+    lambda x, dim, keepdim: np.asarray(sum_over(np.where(_nan(x), np.zeros((), x.dtype), x), dim, keepdim)),
     "Σx, over the elements that are not NaN",
     signature="input, dim, keepdim",
     x=lambda g, x, x_shape, dim: np.where(_nan(x), 0.0, np.broadcast_to(_spread(g, x_shape, dim), x_shape)),
@@ -179,12 +176,12 @@ def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any
 
 
 def _average(x: Any, dim: Any, keepdim: bool) -> Any:
-    return _total(x, dim, keepdim) / _count(x.shape, dim)
+    return sum_over(x, dim, keepdim) / _count(x.shape, dim)
 
 
 def _spread_of(x: Any, dim: Any, correction: float, keepdim: bool) -> Any:
     deviation = x - _average(x, dim, True)
-    squares = _total(deviation * deviation, dim, keepdim)
+    squares = sum_over(deviation * deviation, dim, keepdim)
     freedom = builtins.max(_count(x.shape, dim) - correction, 0)  # as PyTorch: inf, or nan, without freedom
     return np.asarray(squares) / np.asarray(freedom, x.dtype)
 
@@ -369,10 +366,10 @@ def _norm(x: Any, p: float, dim: Any, keepdim: Any) -> Any:
     if p == -np.inf:
         return np.minimum.reduce(size, axis=dim, keepdims=keepdim)
     if p == 0:
-        return np.asarray(_total(x != 0, dim, keepdim)).astype(x.dtype)
+        return np.asarray(sum_over(x != 0, dim, keepdim)).astype(x.dtype)
     if p == 1:
-        return _total(size, dim, keepdim)
-    return np.sqrt(_total(x * x, dim, keepdim)) if p == 2 else _total(size**p, dim, keepdim) ** (1 / p)
+        return sum_over(size, dim, keepdim)
+    return np.sqrt(sum_over(x * x, dim, keepdim)) if p == 2 else sum_over(size**p, dim, keepdim) ** (1 / p)
 
 
 def _norm_gradient(g: Any, x: Any, out: Any, p: float, dim: Any) -> Any:
