@@ -22,7 +22,15 @@ from tinygrad_rp.engine import (
 from tinygrad_rp.graph import Source, Stop
 from tinygrad_rp.kernels.choice import get_num_threads, set_num_threads
 from tinygrad_rp.ops import *
-from tinygrad_rp.random import Generator, default_generator, manual_seed
+from tinygrad_rp.random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
 from tinygrad_rp.tensor import (
     Size,
     Tensor,
@@ -62,6 +70,8 @@ __all__ = [
     "from_numpy",
     "get_default_dtype",
     "get_num_threads",
+    "get_rng_state",
+    "initial_seed",
     "int8",
     "int16",
     "int32",
@@ -75,9 +85,11 @@ __all__ = [
     "nn",
     "no_grad",
     "optim",
+    "seed",
     "set_default_dtype",
     "set_grad_enabled",
     "set_num_threads",
+    "set_rng_state",
     "tensor",
     "uint8",
 ]

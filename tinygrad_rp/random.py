@@ -1,9 +1,23 @@
 """Random streams: a `Generator` hands out the numbers of a seed in a fixed order, however many are asked for at a time.
 
-Each kind of number (uniform or normal, float32 or float64) is a stream of its own, drawn from the counter-based generator
-Philox with the kind as part of its key. So ``randn(10)`` twice gives what ``randn(20)`` gives, and drawing uniforms in between
-changes nothing. Small requests are cut from a block that was drawn ahead, since the call of NumPy's generator costs several
-times what a small operation does.
+A number is a function of the seed, the stream and its place in it, and of nothing else (`tinygrad_rp.kernels.samplers`). Each
+kind of number (uniform, normal, …), in float32 and in float64, is a stream of its own, and a generator remembers how far
+each has been drawn::
+
+    g = Generator().manual_seed(7)
+    g.normal((10,), float32)               the first ten; then ten more: what (20,) would have given at once
+    g.uniform((5,), float32)               changes nothing about the normal numbers
+    g.at("normal", 1000, (10,), float32)   numbers 1000 to 1009, without drawing those before; g stays as it is
+
+*State.* `Generator.get_state` says the seed and the places, in bytes; `Generator.set_state` goes back there. A generator can be
+pickled and copied; the copy goes on with the same numbers, as does that of a forked process. Workers that are to differ
+are given generators of their own:
+
+*Forks.* ``g.fork()`` is a new generator, whose numbers are independent of those of g and of its other forks. Its seed and its
+stream are words of Philox, at a counter that has the number of the fork; the same program makes the same forks.
+
+Small requests are cut from a block that was drawn ahead, since a call of a sampler costs several hundred times what a small
+operation does.
 """
 
 from __future__ import annotations
@@ -11,50 +25,108 @@ from __future__ import annotations
 import math
 import os
 import threading
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy import ndarray
 
-__all__ = ["Generator", "default_generator", "manual_seed"]
+from tinygrad_rp.kernels import samplers
 
-BLOCK = 1024
-_KINDS = ("uniform", "normal")
+__all__ = [
+    "Generator",
+    "default_generator",
+    "fork_rng",
+    "get_rng_state",
+    "initial_seed",
+    "manual_seed",
+    "seed",
+    "set_rng_state",
+]
+
+Array = ndarray[Any, Any]
+
+BLOCK = 4096
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_MARK = int.from_bytes(b"philox 1", "little")
+_END = 2**62  # of a stream
+
+# One lock for all, held while a place moves. It is free in a forked child, since the parent forks while holding it.
+_lock = threading.Lock()
+_acquire, _release = _lock.acquire, _lock.release
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_acquire, after_in_parent=_release, after_in_child=_release)
 
 
 class _Stream:
     """One kind of number of one dtype, in order."""
 
-    def __init__(self, seed: int, kind: str, dtype: np.dtype[Any]) -> None:
-        key = np.random.SeedSequence(seed, spawn_key=(_KINDS.index(kind), dtype.itemsize))
-        source = np.random.Generator(np.random.Philox(key))
-        self._draw = source.random if kind == "uniform" else source.standard_normal
-        self._dtype = dtype
-        self._block: ndarray[Any, Any] = np.empty(0, dtype)
-        self._used = 0
-        self._lock = threading.Lock()
+    __slots__ = ("_block", "_kind", "_start", "_used")
 
-    def take(self, n: int) -> ndarray[Any, Any]:
+    def __init__(self, kind: str, dtype: np.dtype[Any], key: int, stream: int, position: int) -> None:
+        self._kind = (kind, dtype, key, stream)
+        self._block: Array = np.empty(0, dtype)
+        self._start = position
+        self._used = 0
+
+    @property
+    def position(self) -> int:
+        """How many numbers have been drawn."""
+        return self._start + self._used
+
+    def take(self, n: int) -> Array:
         """The next ``n`` numbers, in an array of their own."""
-        lock = self._lock
-        lock.acquire()  # a `with` block costs as much as the rest
+        _acquire()  # a `with` block costs as much as the rest
         try:
             start = self._used
             end = start + n
-            block = self._block
-            if end <= len(block):
+            if end <= len(self._block):
                 self._used = end
-                return block[start:end].copy()  # a tensor that is changed in place is known by what owns its memory
-            rest = block[start:]
-            missing = n - len(rest)
-            if missing >= BLOCK:
-                fresh = self._draw(missing, dtype=self._dtype)  # type: ignore[arg-type]
-                self._block, self._used = np.empty(0, self._dtype), 0
-                return np.concatenate([rest, fresh]) if len(rest) else fresh
-            self._block, self._used = self._draw(BLOCK, dtype=self._dtype), missing  # type: ignore[arg-type]
-            return np.concatenate([rest, self._block[:missing]])
+                return self._block[
+                    start:end
+                ].copy()  # a tensor that is changed in place is known by what owns its memory
+            position = self._start + start
+            if n < BLOCK // 2:
+                return self._refill(position, n).copy()
+            self._go_to(position + n)
         finally:
-            lock.release()
+            _release()
+        return samplers.numbers(*self._kind, position, n)
+
+    def one(self) -> float:
+        """The next number."""
+        _acquire()
+        try:
+            used = self._used
+            if used < len(self._block):
+                self._used = used + 1
+                return self._block.item(used)
+            return self._refill(self._start + used, 1).item()
+        finally:
+            _release()
+
+    def skip(self, n: int) -> int:
+        """Pass over ``n`` numbers, and return the place of the first."""
+        _acquire()
+        try:
+            position = self._start + self._used
+            self._go_to(position + n)
+            return position
+        finally:
+            _release()
+
+    def _go_to(self, position: int) -> None:
+        self._start, self._used, self._block = position, 0, self._block[:0]
+
+    def _refill(self, position: int, n: int) -> Array:
+        """Draw ahead, more each time, and return the first ``n`` numbers, as a view."""
+        group = samplers.group_of(*self._kind[:2])
+        start = position - position % group
+        size = max(min(4 * len(self._block), BLOCK), -(-(position + n - start) // group) * group)
+        self._block = samplers.numbers(*self._kind, start, size)
+        self._start, self._used = start, position + n - start
+        return self._block[self._used - n : self._used]
 
 
 class Generator:
@@ -63,44 +135,248 @@ class Generator:
     A new one starts from a seed of its own; `manual_seed` chooses it.
     """
 
+    device: ClassVar[str] = "cpu"
+    as_state: ClassVar[Callable[[Array], Any]] = staticmethod(lambda state: state)
+    """What `get_state` hands out: the tensors' room makes it a tensor."""
+
     def __init__(self, device: str = "cpu") -> None:
         if str(device) != "cpu":
             raise RuntimeError(f"Generator(device={device!r}): tensors are in main memory, so the only device is 'cpu'")
         self.seed()
 
-    def manual_seed(self, seed: int) -> Generator:
-        """Start the streams of this seed from their beginning, and return the generator."""
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-            raise TypeError(f"manual_seed(): the seed must be an integer, not {type(seed).__name__}")
-        self._seed = int(seed)
-        self._streams: dict[str, dict[np.dtype[Any], _Stream]] = {kind: {} for kind in _KINDS}
+    def _begin(self, key: int, stream: int = 0, forks: int = 0) -> Generator:
+        self._key, self._stream, self._forks = key, stream, forks
+        self._streams: dict[str, dict[np.dtype[Any], _Stream]] = {kind: {} for kind in samplers.KINDS}
         return self
+
+    # ------------------------------------------------------------------------------------------------ seed and state
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the streams of this seed from their beginning, and return the generator.
+
+        Raises:
+            RuntimeError: the seed is no integer.
+            ValueError: it does not fit into 64 bits. (A negative seed stands for the same bits.)
+        """
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+            raise RuntimeError(f"manual_seed(): the seed must be an integer, not {type(seed).__name__}")
+        if not -(2**63) <= seed < 2**64:
+            raise ValueError(f"manual_seed(): the seed must fit into 64 bits, and is {seed}")
+        return self._begin(int(seed) % 2**64)
 
     def seed(self) -> int:
         """Start from a seed that nobody can foresee, and return it."""
-        self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
-        return self._seed
+        self._begin(int.from_bytes(os.urandom(8), "little"))
+        return self._key
 
     def initial_seed(self) -> int:
-        """The seed."""
-        return self._seed
+        """The seed, between 0 and 2⁶⁴; of a fork, the one that was made for it."""
+        return self._key
 
-    def uniform(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> ndarray[Any, Any]:
-        """Numbers of the uniform distribution on [0, 1), of the given shape and floating-point dtype."""
-        return self.draw("uniform", shape, dtype)
+    def get_state(self) -> Any:
+        """All that the next numbers depend on, as a tensor of uint8."""
+        return Generator.as_state(self._state())
 
-    def normal(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> ndarray[Any, Any]:
-        """Numbers of the standard normal distribution, of the given shape and floating-point dtype."""
-        return self.draw("normal", shape, dtype)
+    def _state(self) -> Array:
+        with _lock:
+            places = [stream.position if stream else 0 for stream in self._all_streams()]
+            return np.array([_MARK, self._key, self._stream, self._forks, *places], "<u8").view(np.uint8)
 
-    def draw(self, kind: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> ndarray[Any, Any]:
-        """Numbers of a kind, ``"uniform"`` or ``"normal"``."""
+    def _all_streams(self) -> Iterator[_Stream | None]:
+        return (self._streams[kind].get(dtype) for kind in samplers.KINDS for dtype in (_FLOAT32, _FLOAT64))
+
+    def set_state(self, new_state: Any) -> None:
+        """Go on from a state that `get_state` handed out, of this generator or another.
+
+        Args:
+            new_state: a tensor of uint8, or an array.
+
+        Raises:
+            RuntimeError: it is not a state. The generator is as before then.
+            TypeError: it is no tensor of uint8.
+        """
+        state = np.asarray(new_state)
+        if state.dtype != np.uint8 or isinstance(new_state, bytes | str | int | list):
+            raise TypeError(
+                f"set_state(): a state is a tensor of uint8, not {type(new_state).__name__} of {state.dtype}"
+            )
+        size = 8 * (4 + 2 * len(samplers.KINDS))
+        if state.shape != (size,):
+            raise RuntimeError(f"set_state(): a state has shape [{size}], and this has {list(state.shape)}")
+        mark, key, stream, forks, *places = np.ascontiguousarray(state).view("<u8").tolist()
+        if mark != _MARK or stream >= 2**32 or max(forks, *places) >= _END:
+            raise RuntimeError("set_state(): these bytes are not a state that get_state() handed out")
+        kinds = [(kind, dtype) for kind in samplers.KINDS for dtype in (_FLOAT32, _FLOAT64)]
+        self._begin(key, stream, forks)
+        for (kind, dtype), place in zip(kinds, places, strict=True):
+            if place:
+                self._streams[kind][dtype] = _Stream(kind, dtype, key, stream, place)
+
+    def clone_state(self) -> Generator:
+        """A generator that goes on with the same numbers as this one, and of which this one knows nothing."""
+        return _restored(self._state())
+
+    def __reduce__(self) -> Any:
+        return _restored, (self._state(),)
+
+    def fork(self) -> Generator:
+        """A new generator, independent of this one and of its other forks. The numbers of this one stay what they are.
+
+        The seed (64 bits) and the stream (32 bits) of fork n are the words of Philox under the seed of this one, at block n of
+        the counters that its stream keeps for forks. That two of a million forks agree has a chance of 1 in 10¹⁷.
+        """
+        with _lock:
+            number = self._forks
+            self._forks += 1
+        return Generator.__new__(Generator)._begin(*samplers.child(self._key, self._stream, number))
+
+    def split(self, n: int) -> list[Generator]:
+        """``n`` forks.
+
+        Raises:
+            ValueError: ``n`` is negative.
+        """
+        if n < 0:
+            raise ValueError(f"split(): the number of generators must not be negative, and is {n}")
+        return [self.fork() for _ in range(n)]
+
+    def at(self, kind: str, start: int, *arguments: Any) -> Any:
+        """What a method would give after ``start`` numbers of its kind, computed without them. The generator stays as it is.
+
+        Args:
+            kind: the name of the method: ``"uniform"``, ``"normal"``, ``"gamma"``, …
+            start: how many numbers come before: elements drawn, or for a permutation elements that were permuted.
+            arguments: of the method.
+
+        Raises:
+            ValueError: there is no such kind, or ``start`` is negative.
+        """
+        if kind not in samplers.KINDS or kind == "fork":
+            kinds = ", ".join(k for k in samplers.KINDS if k != "fork")
+            raise ValueError(f"at(): there is no kind of number {kind!r}; there are {kinds}")
+        if not 0 <= start < _END:
+            raise ValueError(f"at(): start must lie between 0 and 2⁶², and is {start}")
+        other = Generator.__new__(Generator)._begin(self._key, self._stream)
+        for dtype in (_FLOAT32, _FLOAT64):
+            other._streams[kind][dtype] = _Stream(kind, dtype, self._key, self._stream, start)
+        return getattr(other, kind)(*arguments)
+
+    # ---------------------------------------------------------------------------------------- numbers of a fixed cost
+
+    def draw(self, kind: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Numbers of a kind that has no parameters, as the method of its name."""
         streams = self._streams[kind]
         stream = streams.get(dtype)
         if stream is None:
-            # a negative seed stands for the same 64 bits, as in PyTorch
-            stream = streams.setdefault(dtype, _Stream(self._seed % 2**64, kind, dtype))
+            stream = self._new_stream(kind, dtype)
         return stream.take(shape[0]) if len(shape) == 1 else stream.take(math.prod(shape)).reshape(shape)
+
+    def _new_stream(self, kind: str, dtype: np.dtype[Any]) -> _Stream:
+        return self._streams[kind].setdefault(dtype, _Stream(kind, dtype, self._key, self._stream, 0))
+
+    def _skip(self, kind: str, dtype: np.dtype[Any], n: int) -> tuple[int, int, int]:
+        """The key, the stream and the place of the next ``n`` numbers."""
+        stream = self._streams[kind].get(dtype)
+        if stream is None:
+            stream = self._new_stream(kind, dtype)
+        return self._key, self._stream, stream.skip(n)
+
+    def uniform(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Numbers of the uniform distribution on [0, 1): multiples of 2⁻²⁴ in float32, of 2⁻⁵³ in float64."""
+        return self.draw("uniform", shape, dtype)
+
+    def normal(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Numbers of the standard normal distribution (Box and Muller 1958), up to 6.7 in float32 and 8.6 in float64."""
+        return self.draw("normal", shape, dtype)
+
+    def exponential(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Numbers of the exponential distribution of rate 1, −log u. They are never 0."""
+        return self.draw("exponential", shape, dtype)
+
+    def gumbel(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Numbers of the standard Gumbel distribution, −log(−log u). They are always finite."""
+        return self.draw("gumbel", shape, dtype)
+
+    def bernoulli(self, p: Any, shape: tuple[int, ...] | None = None) -> Array:
+        """Bools that are true with probability ``p``, each of a uniform number of 53 bits.
+
+        Args:
+            p: a number, or an array that broadcasts to ``shape``.
+            shape: that of ``p`` unless it is given.
+        """
+        return self.draw("bernoulli", np.shape(p) if shape is None else shape, _FLOAT64) < p
+
+    def coin(self, p: float) -> bool:
+        """The next of `bernoulli`, alone."""
+        stream = self._streams["bernoulli"].get(_FLOAT64)
+        if stream is None:
+            stream = self._new_stream("bernoulli", _FLOAT64)
+        return stream.one() < p
+
+    def categorical(self, weights: Array, n: int) -> Array:
+        """For each row of weights, ``n`` indices, each with a probability in proportion to its weight.
+
+        Args:
+            weights: of shape (rows, categories), finite, not negative, and positive somewhere in each row.
+            n: how many indices for each row.
+
+        Returns:
+            int64, of shape (rows, n).
+        """
+        bounds = np.cumsum(weights, 1, dtype=np.float64)
+        u = self.draw("categorical", (len(weights), n), _FLOAT64) * bounds[:, -1:]
+        drawn = np.empty(u.shape, np.int64)
+        for row, (bound, at) in enumerate(zip(bounds, u, strict=True)):
+            drawn[row] = np.searchsorted(bound, at, side="right")  # how many categories end below
+        last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(1)  # rounding must not reach a category of weight 0
+        return np.minimum(drawn, last[:, None])
+
+    def choice(self, weights: Array, n: int) -> Array:
+        """As `categorical`, but none twice in a row: the first of exponential clocks (Efraimidis and Spirakis 2006).
+
+        Args:
+            weights: of shape (rows, categories), finite, not negative, and positive in at least ``n`` places of each row.
+            n: how many indices for each row.
+
+        Returns:
+            int64, of shape (rows, n), in the order in which they were drawn.
+        """
+        clocks = self.draw("choice", weights.shape, _FLOAT64)
+        with np.errstate(divide="ignore", over="ignore"):
+            clocks = np.where(weights > 0, clocks / weights, np.inf)
+        return np.argsort(clocks, 1, kind="stable")[:, :n].astype(np.int64, copy=False)
+
+    # -------------------------------------------------------------------------------------- numbers of a varying cost
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
+        """Integers ``low ≤ k < high``, all equally likely, in int64 (Lemire 2019)."""
+        n = math.prod(shape)
+        return samplers.integers(low, high, *self._skip("integers", _FLOAT64, n), n).reshape(shape)
+
+    def permutation(self, n: int) -> Array:
+        """The integers 0 to ``n`` − 1 in random order, in int64."""
+        return samplers.permutation(*self._skip("permutation", _FLOAT64, n), n)
+
+    def gamma(self, concentration: Any, dtype: np.dtype[Any] = _FLOAT64) -> Array:
+        """Numbers of the gamma distribution of scale 1, one for each concentration (Marsaglia and Tsang 2000).
+
+        They are never 0: what is smaller becomes the least normal number of the dtype.
+        """
+        given = np.asarray(concentration, _FLOAT64)
+        drawn = samplers.gamma(np.ravel(given), *self._skip("gamma", dtype, given.size), dtype)
+        return np.maximum(drawn.reshape(given.shape), np.finfo(dtype).tiny).astype(dtype, copy=False)
+
+    def poisson(self, rate: Any, dtype: np.dtype[Any] = _FLOAT64) -> Array:
+        """Numbers of the Poisson distribution, one for each rate; rates are finite and not negative (Hörmann 1993)."""
+        given = np.asarray(rate, _FLOAT64)
+        drawn = samplers.poisson(np.ravel(given), *self._skip("poisson", dtype, given.size), dtype)
+        return drawn.reshape(given.shape).astype(dtype, copy=False)
+
+
+def _restored(state: Array) -> Generator:
+    made = Generator.__new__(Generator)
+    made.set_state(state)
+    return made
 
 
 default_generator = Generator()
@@ -110,3 +386,33 @@ default_generator = Generator()
 def manual_seed(seed: int) -> Generator:
     """Start the default generator from this seed, and return it."""
     return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Start the default generator from a seed that nobody can foresee, and return the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Any:
+    """The state of the default generator, as a tensor of uint8; see `Generator.get_state`."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Put the default generator into a state that `get_rng_state` handed out; see `Generator.set_state`."""
+    default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng() -> Iterator[None]:
+    """A context at whose end the default generator is put back into the state that it had before."""
+    state = default_generator._state()
+    try:
+        yield
+    finally:
+        default_generator.set_state(state)

@@ -13,7 +13,7 @@ llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 
 # What the machine code of a kernel may call: functions of the C library, which every process has
-ALLOWED = {"pow", "powf", "fmod", "fmodf", "memset", "memcpy", "memmove"}
+ALLOWED = {"pow", "powf", "fmod", "fmodf", "sqrt", "sqrtf", "memset", "memcpy", "memmove"}
 
 
 def processor() -> tuple[str, ...]:

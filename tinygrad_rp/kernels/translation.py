@@ -30,6 +30,8 @@ OPTIONS: dict[str, Any] = {
 
 # A loop over six arrays is vectorised only if LLVM may check at its start that each pair is apart.
 llvm.set_option("", "-runtime-memory-check-threshold=64")
+# A call that is not inlined, however long the function, keeps a loop from being vectorised.
+llvm.set_option("", "-inline-threshold=10000")
 
 _TYPES = {
     "f": types.float32, "d": types.float64, "?": types.uint8, "b": types.int8, "B": types.uint8, "h": types.int16,

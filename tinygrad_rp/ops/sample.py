@@ -1,8 +1,8 @@
 """Sampling: noise without parameters, which a gradient passes by, and samples from distributions, at which it stops.
 
-``randn`` and ``rand`` have no parameters: their tensors are constants, and remember that they are noise. ``normal`` and
-``bernoulli`` do have parameters, and PyTorch wires them: the node exists, and hands back zeros. So it is here, and
-each such edge declares why (`Stop`), and what to do instead.
+``randn``, ``rand``, ``randint`` and ``randperm`` have no parameters: their tensors are constants, and remember that they are
+noise. ``normal``, ``bernoulli`` and ``poisson`` do have parameters, and PyTorch wires them: the node exists, and hands back
+zeros. So it is here, and each such edge declares why (`Stop`), and what to do instead.
 """
 
 from __future__ import annotations
@@ -15,9 +15,23 @@ from tinygrad_rp.graph import Source, Stop
 from tinygrad_rp.operation import operation, public
 from tinygrad_rp.ops.create import shape_of
 from tinygrad_rp.random import Generator, default_generator
-from tinygrad_rp.tensor import Tensor, as_dtype, float32, get_default_dtype, wrap
+from tinygrad_rp.tensor import RANGES, Tensor, as_dtype, bool_, float32, float64, get_default_dtype, int64, wrap
 
-__all__ = ["bernoulli", "multinomial", "normal", "rand", "rand_like", "randn", "randn_like"]
+__all__ = [
+    "bernoulli",
+    "multinomial",
+    "normal",
+    "poisson",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+]
+
+Generator.as_state = staticmethod(wrap)
 
 # ---------------------------------------------------------------------------------------------------------------- noise
 
@@ -68,6 +82,122 @@ def _check_floating(name: str, dtype: np.dtype[Any]) -> None:
 
 rand, rand_like = _noise("uniform", "the uniform distribution on [0, 1)")
 randn, randn_like = _noise("normal", "the standard normal distribution")
+
+
+# ---------------------------------------------------------------------------------------------------- random integers
+
+_RANDINT = (Source("noise", "randint"),)
+_RANDINT_LIKE = (Source("noise", "randint_like"),)
+_RANDPERM = (Source("noise", "randperm"),)
+# the integers that a dtype holds without gaps
+_HELD: dict[np.dtype[Any], tuple[int, int]] = {
+    **RANGES,
+    bool_: (0, 1),
+    float32: (-(2**24), 2**24),
+    float64: (-(2**53), 2**53),
+}
+
+
+def _bounds(name: str, low: Any, high: Any, dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The range of `randint`, checked."""
+    if high is None:
+        low, high = 0, low
+    for argument, value in (("low", low), ("high", high)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise TypeError(f"{name}(): {argument} must be an integer, not {type(value).__name__}")
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"{name}(): {argument} must fit into 64 bits, and is {value}")
+    if low >= high:
+        raise RuntimeError(f"{name}(): low must be less than high, and they are {low} and {high}")
+    least, greatest = _HELD[dtype]
+    if low < least or high - 1 > greatest:
+        raise RuntimeError(
+            f"{name}(): {dtype} holds the integers from {least} to {greatest}, and those from {low} to {high - 1} were asked for"
+        )
+    return int(low), int(high)
+
+
+def _integers(
+    name: str, low: Any, high: Any, shape: tuple[int, ...], dtype: Any, generator: Any, origin: Any
+) -> Tensor:
+    low, high = _bounds(name, low, high, dtype)
+    return wrap((generator or default_generator).integers(low, high, shape).astype(dtype, copy=False), None, origin)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Noise: integers ``low ≤ k < high``, all equally likely. ``randint(high, size)`` starts at 0.
+
+    Args:
+        low: the least.
+        high: one more than the greatest.
+        size: the shape.
+        generator: where the numbers come from.
+        dtype: int64, unless it is given.
+        requires_grad: whether the tensor is a leaf of a graph; its dtype must be a floating-point one.
+
+    Raises:
+        RuntimeError: ``low`` is not less than ``high``, or the dtype does not hold all of the range.
+        TypeError: a bound is no integer, or there is no size.
+        ValueError: a bound does not fit into 64 bits.
+    """
+    if size is None and isinstance(high, tuple | list):
+        high, size = None, high
+    if size is None or isinstance(size, int):
+        raise TypeError(f"randint(): size, the shape, must be a tuple of integers, and is {size}")
+    dtype = int64 if dtype is None else as_dtype(dtype)
+    drawn = _integers("randint", low, high, shape_of("randint", (), size), dtype, generator, _RANDINT)
+    return drawn.requires_grad_() if requires_grad else drawn
+
+
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Noise: integers as of `randint`, with the shape and the dtype of ``input``. Errors as for `randint`."""
+    array = input._array
+    dtype = array.dtype if dtype is None else as_dtype(dtype)
+    drawn = _integers("randint_like", low, high, array.shape, dtype, generator, _RANDINT_LIKE)
+    return drawn.requires_grad_() if requires_grad else drawn
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Noise: the integers 0 to ``n`` − 1 in random order, of which all orders are equally likely.
+
+    Args:
+        n: how many.
+        generator: where the numbers come from.
+        dtype: int64, unless it is given.
+        requires_grad: whether the tensor is a leaf of a graph; its dtype must be a floating-point one.
+
+    Raises:
+        RuntimeError: ``n`` is negative, or the dtype does not hold all integers below.
+        TypeError: ``n`` is no integer.
+    """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer):
+        raise TypeError(f"randperm(): n must be an integer, not {type(n).__name__}")
+    if n < 0:
+        raise RuntimeError(f"randperm(): n must not be negative, and is {n}")
+    dtype = int64 if dtype is None else as_dtype(dtype)
+    if dtype is bool_:
+        raise NotImplementedError("randperm() is not defined for bool")
+    if n - 1 > _HELD[dtype][1]:
+        raise RuntimeError(f"randperm(): {dtype} holds integers up to {_HELD[dtype][1]}, and n is {n}")
+    drawn = wrap((generator or default_generator).permutation(int(n)).astype(dtype, copy=False), None, _RANDPERM)
+    return drawn.requires_grad_() if requires_grad else drawn
+
 
 # -------------------------------------------------------------------------------------------------- the normal distribution
 
@@ -186,15 +316,15 @@ def _drawn_bernoulli(x: Any, generator: Generator) -> Any:
         p = x.item()
         fits = 0 <= p <= 1
         if fits:
-            drawn = generator.draw("uniform", x.shape, x.dtype)
-            drawn.fill(drawn.item() < p)  # the number drawn is this sample's own; a comparison costs four times as much
+            drawn = np.empty(x.shape, x.dtype)
+            drawn.fill(generator.coin(p))  # comparing arrays costs four times as much
             return drawn
     else:
         fits = bool(((x >= 0) & (x <= 1)).all())
         p = None if fits else x[~((x >= 0) & (x <= 1))][0]
     if not fits:
         raise RuntimeError(f"bernoulli(): a probability must lie in [0, 1], and one is {p}")
-    return (generator.uniform(x.shape, x.dtype) < x).astype(x.dtype)
+    return generator.bernoulli(x).astype(x.dtype)
 
 
 _bernoulli = operation(
@@ -246,25 +376,13 @@ def _drawn_multinomial(x: Any, num_samples: int, replacement: bool, generator: G
         raise RuntimeError("multinomial(): the weights of a row sum to 0, so there is nothing to draw")
     if num_samples <= 0:
         raise RuntimeError(f"multinomial(): num_samples must be positive, and is {num_samples}")
-    if replacement:
-        # the number of category boundaries below a uniform; the last boundary is exactly the total
-        bounds = np.cumsum(rows, 1)
-        u = generator.uniform((len(rows), num_samples), np.dtype(np.float64)) * bounds[:, -1:]
-        drawn = np.stack([np.searchsorted(b, v, side="right") for b, v in zip(bounds, u, strict=True)])
-        last = rows.shape[1] - 1 - (rows[:, ::-1] > 0).argmax(1)  # rounding must not reach a category of weight 0
-        drawn = np.minimum(drawn, last[:, None])
-    else:
-        if ((rows > 0).sum(1) < num_samples).any():
-            raise RuntimeError(
-                f"multinomial(): cannot draw {num_samples} different categories where fewer have a positive weight; "
-                "pass replacement=True, or ask for fewer"
-            )
-        # the n smallest of exponential clocks that run at the rates of the weights (Efraimidis and Spirakis, 2006)
-        u = generator.uniform(rows.shape, np.dtype(np.float64))
-        with np.errstate(divide="ignore"):
-            clocks = np.where(rows > 0, -np.log1p(-u) / rows, np.inf)
-        drawn = np.argsort(clocks, 1, kind="stable")[:, :num_samples]
-    return drawn.astype(np.int64).reshape((*x.shape[:-1], num_samples))
+    if not replacement and ((rows > 0).sum(1) < num_samples).any():
+        raise RuntimeError(
+            f"multinomial(): cannot draw {num_samples} different categories where fewer have a positive weight; "
+            "pass replacement=True, or ask for fewer"
+        )
+    drawn = (generator.categorical if replacement else generator.choice)(rows, num_samples)
+    return drawn.reshape((*x.shape[:-1], num_samples))
 
 
 _multinomial = operation(
@@ -298,5 +416,47 @@ def multinomial(
     return _multinomial(input, num_samples, replacement, generator or default_generator)
 
 
-for _function in (bernoulli, multinomial):
+POISSON = Stop(
+    "zero",
+    "poisson() draws a count: as the rate changes, the value stays or jumps, so zeros go back to the rate.",
+    ("the score function (unbiased): backward through cost * (y * log(rate) - rate)",),
+)
+
+
+def _drawn_poisson(x: Any, generator: Generator) -> Any:
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"poisson(): the rates must be floating-point numbers, not {x.dtype}")
+    fits = (x >= 0) & (x < np.inf)
+    if not fits.all():
+        raise RuntimeError(f"poisson(): a rate must be finite and not negative, and one is {x[~fits].flat[0]}")
+    return generator.poisson(x, x.dtype)
+
+
+_poisson = operation(
+    "poisson",
+    _drawn_poisson,
+    "y ~ Poisson(rate)",
+    signature="input, generator",
+    stops={"x": POISSON},
+    method=False,
+)
+
+
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """A sample of the Poisson distribution with the rate ``input``, element by element.
+
+    Its node hands back zeros to the rates (see its ``stops``); ``backward`` warns of it.
+
+    Args:
+        input: the rates, finite and not negative.
+        generator: where the numbers come from.
+
+    Raises:
+        NotImplementedError: the rates are not floating-point numbers.
+        RuntimeError: a rate is negative, infinite or NaN; nothing has been drawn then.
+    """
+    return _poisson(input, generator or default_generator)
+
+
+for _function in (bernoulli, multinomial, poisson):
     public(_function)

@@ -54,7 +54,7 @@ def dropout(
         raise RuntimeError(f"dropout(): input must hold floating-point numbers, not {array.dtype}; use float() before")
     if p == 1:
         return mul(input, wrap(np.zeros(array.shape, array.dtype)))
-    kept = (generator or default_generator).uniform(array.shape, array.dtype) >= p
+    kept = (generator or default_generator).draw("bernoulli", array.shape, array.dtype) >= p
     return mul(input, wrap(np.asarray(kept.astype(array.dtype) / array.dtype.type(1 - p)), None, _DROPOUT))
 
 
@@ -90,10 +90,7 @@ def gumbel_softmax(
     bound = max(array.ndim, 1)
     if not -bound <= dim < bound:
         raise IndexError(f"gumbel_softmax(): dimension {dim} is out of range; it must lie in [{-bound}, {bound - 1}]")
-    uniform = (generator or default_generator).uniform(array.shape, array.dtype)
-    # 0, which stands for all numbers below the generator's step, becomes half a step: −log of an exponential is finite then
-    uniform = np.maximum(uniform, np.finfo(array.dtype).eps / 4)
-    gumbels = wrap(np.asarray(-np.log(-np.log1p(-uniform))), None, _GUMBEL)
+    gumbels = wrap((generator or default_generator).gumbel(array.shape, array.dtype), None, _GUMBEL)
     soft = softmax(div(add(logits, gumbels), tau), dim)
     if not hard:
         return soft
