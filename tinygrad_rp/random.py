@@ -47,7 +47,7 @@ __all__ = [
 
 Array = ndarray[Any, Any]
 
-BLOCK = 4096
+BLOCK = 16384
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _MARK = int.from_bytes(b"philox 1", "little")
 _END = 2**62  # of a stream

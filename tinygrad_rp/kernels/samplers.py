@@ -314,7 +314,7 @@ def _pays(n: int) -> bool:
 
 
 _MACHINE = "tinygrad_rp.kernels.machine"
-_CHUNK = 1024
+_CHUNK = 4096
 
 
 def _philox_at(at: Any, key: int, stream: int, word: Any) -> tuple[Any, Any, Any, Any]:
