@@ -20,7 +20,7 @@ from scipy import stats
 
 import tinygrad_rp as tg
 from tinygrad_rp import random
-from tinygrad_rp.kernels import compiler, samplers
+from tinygrad_rp.kernels import choice, samplers
 from tinygrad_rp.random import Generator
 
 ALARM = 1e-7
@@ -77,7 +77,7 @@ def by_numpy(monkeypatch):
 
 @pytest.fixture
 def compiled(monkeypatch):
-    if not compiler.usable():
+    if not choice.usable():
         pytest.skip("Numba is not installed")
     monkeypatch.setattr(samplers, "_pays", lambda n: True)
 
@@ -164,7 +164,7 @@ def test_numbers_do_not_depend_on_how_many_are_drawn_at_a_time(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_arrays_and_compiled_loops_give_bitwise_the_same_numbers(name, monkeypatch):
-    if not compiler.usable():
+    if not choice.usable():
         pytest.skip("Numba is not installed")
     drawn = []
     for pays in (False, True):
@@ -176,19 +176,19 @@ def test_arrays_and_compiled_loops_give_bitwise_the_same_numbers(name, monkeypat
 
 @pytest.mark.parametrize("name", METHODS)
 def test_numbers_do_not_depend_on_the_number_of_threads(name, compiled):
-    before, drawn = compiler.get_num_threads(), []
+    before, drawn = tg.get_num_threads(), []
     try:
         for threads in (1, 4):
-            compiler.set_num_threads(threads)
+            tg.set_num_threads(threads)
             drawn.append(METHODS[name](seeded(11), 300_001))
     finally:
-        compiler.set_num_threads(before)
+        tg.set_num_threads(before)
     assert np.array_equal(*drawn)
 
 
 @pytest.mark.parametrize("parameters", ["gamma", "poisson"])
 def test_parameters_of_all_sizes_give_the_same_numbers_compiled(parameters, monkeypatch):
-    if not compiler.usable():
+    if not choice.usable():
         pytest.skip("Numba is not installed")
     values = np.exp(np.random.default_rng(0).uniform(-12, 25, 20_000))
     drawn = []
@@ -485,7 +485,7 @@ def test_no_number_is_infinite_or_zero_where_a_logarithm_follows():
     normal = np.stack(samplers._normal_float32(a, b))
     assert np.isfinite(normal).all() and 6.6 < np.abs(normal).max() < 6.8
     assert (
-        samplers._uniform_float32(words).max() == 1 - 2.0**-24 and samplers._uniform_float64(a, b).max() == 1 - 2.0**-53
+        samplers._uniform_float32(words).max() == 1 - 2.0**-24 and samplers.uniform_float64(a, b).max() == 1 - 2.0**-53
     )
 
 
@@ -536,7 +536,7 @@ def test_the_product_that_scales_integers_is_exact():
             tuple(map(int, rng.integers(0, 2**32, 2))) for _ in range(20)
         ]:
             with np.errstate(over="ignore"):
-                high, low = samplers._scaled(*np.array([[a], [b]], np.uint64), np.array([size], np.uint64))
+                high, low = samplers.scaled(*np.array([[a], [b]], np.uint64), np.array([size], np.uint64))
             assert (int(high[0]) << 64 | int(low[0])) == (a << 32 | b) * size
 
 

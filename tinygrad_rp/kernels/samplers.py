@@ -20,24 +20,23 @@ ones, and so on, which is what a processor's vectors need::
 other.
 
 A formula is written once, and lives two lives (`primitives`): on arrays of blocks for small draws, and compiled for large
-ones, with bitwise the same numbers. Words are held in uint64, which has room for the product of two of them.
+ones (`sampler_loops`), with bitwise the same numbers. Words are held in uint64, which has room for the product of two of them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_rp.kernels.compiler import LARGE, MODE, Kernel, kernel, usable
+from tinygrad_rp.kernels.choice import LARGE, MODE, room, usable
 from tinygrad_rp.kernels.primitives import bits, float_of, where
 from tinygrad_rp.kernels.vector_math import exp_float64
 
-__all__ = ["FIXED", "KINDS", "child", "gamma", "group_of", "integers", "numbers", "permutation", "philox", "poisson"]
+__all__ = ["FIXED", "FORMULAS", "KINDS", "child", "gamma", "group_of", "integers", "numbers", "permutation", "philox", "poisson"]
 
 Array = ndarray[Any, Any]
 
@@ -180,7 +179,7 @@ def _gumbel_float64(a: Any, b: Any) -> Any:
     return -_log_float64(e, f)
 
 
-def _uniform_float64(a: Any, b: Any) -> Any:
+def uniform_float64(a: Any, b: Any) -> Any:
     return (np.float64(np.uint32(a)) * _DP21 + np.float64(np.uint32(b >> _11))) * _D53
 
 
@@ -207,7 +206,7 @@ def _uniforms_float32(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
 
 
 def _uniforms_float64(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
-    return _uniform_float64(a, b), _uniform_float64(c, d)
+    return uniform_float64(a, b), uniform_float64(c, d)
 
 
 def _normals_float32(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
@@ -232,58 +231,24 @@ def _gumbels_float64(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
     return _gumbel_float64(a, b), _gumbel_float64(c, d)
 
 
-_6 = np.uint64(6)
-_block = _uniforms_float32
-
-
-def _four(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, kind: Any, out: Any) -> None:
-    """Fill n groups of 64 blocks with the 4 numbers of each. `_block` stands for one of the functions above."""
-    for g in range(n):
-        low = np.uint64(start + first + g) << _6
-        for j in range(64):
-            at = low + np.uint64(j)
-            w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(kind), np.uint64(k0), np.uint64(k1))
-            x = _block(w[0], w[1], w[2], w[3])
-            i = g * 256 + j
-            out[i], out[i + 64], out[i + 128], out[i + 192] = x[0], x[1], x[2], x[3]
-
-
-def _two(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, kind: Any, out: Any) -> None:
-    """Fill n groups of 64 blocks with the 2 numbers of each."""
-    for g in range(n):
-        low = np.uint64(start + first + g) << _6
-        for j in range(64):
-            at = low + np.uint64(j)
-            w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(kind), np.uint64(k0), np.uint64(k1))
-            x = _block(w[0], w[1], w[2], w[3])
-            i = g * 128 + j
-            out[i], out[i + 64] = x[0], x[1]
-
-
-def _specialised(loop: Callable[..., None], made: Callable[..., Any]) -> Kernel:
-    """The kernel of a loop, with this function for `_block`."""
-    return Kernel(FunctionType(loop.__code__, {**globals(), "_block": made}, f"fill{made.__name__}"))
-
-
 class _Formula(NamedTuple):
     """What a block is made into, for arrays and compiled."""
 
     made: Callable[..., tuple[Any, ...]]
-    kernel: Kernel
     group: int
     """How many numbers 64 blocks give."""
 
 
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
-_FORMULAS = {
-    (name, dtype): _Formula(made, _specialised(loop, made), size)
-    for name, *both in (
-        ("uniform", _uniforms_float32, _uniforms_float64),
-        ("normal", _normals_float32, _normals_float64),
-        ("exponential", _exponentials_float32, _exponentials_float64),
-        ("gumbel", _gumbels_float32, _gumbels_float64),
-    )
-    for made, dtype, loop, size in ((both[0], _FLOAT32, _four, 256), (both[1], _FLOAT64, _two, 128))
+FORMULAS = {
+    ("uniform", _FLOAT32): _Formula(_uniforms_float32, 256),
+    ("uniform", _FLOAT64): _Formula(_uniforms_float64, 128),
+    ("normal", _FLOAT32): _Formula(_normals_float32, 256),
+    ("normal", _FLOAT64): _Formula(_normals_float64, 128),
+    ("exponential", _FLOAT32): _Formula(_exponentials_float32, 256),
+    ("exponential", _FLOAT64): _Formula(_exponentials_float64, 128),
+    ("gumbel", _FLOAT32): _Formula(_gumbels_float32, 256),
+    ("gumbel", _FLOAT64): _Formula(_gumbels_float64, 128),
 }
 
 # ------------------------------------------------------------------------------------------------- numbers of a fixed cost
@@ -299,7 +264,10 @@ FIXED = {
 }
 """The kinds of number of a fixed cost, and how their numbers are made: a Bernoulli sample compares a uniform number with its
 probability, and one without replacement (choice) takes the first of exponential clocks."""
-KINDS = (*FIXED, "permutation", "integers", "gamma", "poisson", "fork")
+KINDS = (
+    "uniform", "normal", "exponential", "gumbel", "bernoulli", "categorical", "choice", "permutation", "integers", "gamma",
+    "poisson", "fork",
+)  # fmt: skip
 """All kinds; the place of a kind here is part of its counter, so that new ones go to the end."""
 
 
@@ -325,7 +293,7 @@ def _philox_at(at: Any, key: int, stream: int, word: Any) -> tuple[Any, Any, Any
 
 def group_of(kind: str, dtype: Any) -> int:
     """How many numbers are made at a time: the least that a draw costs."""
-    return _FORMULAS[FIXED[kind], dtype].group
+    return FORMULAS[FIXED[kind], dtype].group
 
 
 def numbers(kind: str, dtype: Any, key: int, stream: int, start: int, n: int) -> Array:
@@ -339,7 +307,7 @@ def numbers(kind: str, dtype: Any, key: int, stream: int, start: int, n: int) ->
         start: how many numbers come before.
         n: how many there are to be.
     """
-    made, run, group = _FORMULAS[FIXED[kind], dtype]
+    made, group = FORMULAS[FIXED[kind], dtype]
     word = _word(kind, dtype)
     if not _pays(n):
         begin, end = start // group, -(-(start + n) // group)
@@ -350,6 +318,8 @@ def numbers(kind: str, dtype: Any, key: int, stream: int, start: int, n: int) ->
             parts.append(np.concatenate([part.reshape(-1, 1, 64) for part in x], 1).reshape(-1))
         drawn = np.concatenate(parts) if parts else np.empty(0, dtype)
         return drawn[start - begin * group :][:n].copy()
+
+    run = room("sampler_loops").FILL[FIXED[kind], dtype]
 
     def fill(first: int, out: Array) -> None:
         run(len(out) // group, first, key & 0xFFFFFFFF, key >> 32, stream, word, out)
@@ -373,52 +343,18 @@ def numbers(kind: str, dtype: Any, key: int, stream: int, start: int, n: int) ->
 # ------------------------------------------------------------------------------------------------- integers of a range
 
 
-def _whole(a: Any, b: Any) -> Any:
+def whole_of(a: Any, b: Any) -> Any:
     """64 bits of two words."""
     return (a << _32) | b
 
 
-def _scaled(a: Any, b: Any, size: Any) -> tuple[Any, Any]:
+def scaled(a: Any, b: Any, size: Any) -> tuple[Any, Any]:
     """The product of the 64 bits of two words with ``size``: its upper 64 bits, and its lower ones."""
     high, low = size >> _32, size & _LOW
     p = b * low
     q = b * high
     middle = (p >> _32) + (q & _LOW) + a * low
     return a * high + (q >> _32) + (middle >> _32), (middle << _32) | (p & _LOW)
-
-
-@kernel
-def _integers(
-    n: Any,
-    first: Any,
-    start: Any,
-    k0: Any,
-    k1: Any,
-    stream: Any,
-    word: Any,
-    least: Any,
-    size: Any,
-    spare: Any,
-    out: Any,
-) -> None:
-    rejected = 0
-    for i in range(n):
-        at = np.uint64(start + first + i)
-        w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(word), np.uint64(k0), np.uint64(k1))
-        x = _scaled(w[0], w[1], np.uint64(size))
-        out[i] = np.int64(x[0] + np.uint64(least))
-        rejected += x[1] < np.uint64(spare)
-    if rejected:
-        for i in range(n):
-            at = np.uint64(start + first + i)
-            attempt = np.uint64(word)
-            w = philox(at & _LOW, at >> _32, np.uint64(stream), attempt, np.uint64(k0), np.uint64(k1))
-            x = _scaled(w[0], w[1], np.uint64(size))
-            while x[1] < np.uint64(spare):
-                attempt += _1
-                w = philox(at & _LOW, at >> _32, np.uint64(stream), attempt, np.uint64(k0), np.uint64(k1))
-                x = _scaled(w[0], w[1], np.uint64(size))
-            out[i] = np.int64(x[0] + np.uint64(least))
 
 
 def _signed(k: int) -> int:
@@ -438,26 +374,20 @@ def integers(low: int, high: int, key: int, stream: int, start: int, n: int) -> 
     spare = 2**64 % size
     if _pays(n):
         out: Array = np.empty(n, np.int64)
-        _integers(n, start, key & 0xFFFFFFFF, key >> 32, stream, word, low, _signed(size), _signed(spare), out)
+        room("sampler_loops").fill_integers(
+            n, start, key & 0xFFFFFFFF, key >> 32, stream, word, low, _signed(size), _signed(spare), out
+        )
         return out
     at = np.arange(start, start + n, dtype=np.uint64)
     a, b, _, _ = _philox_at(at, key, stream, word)
-    drawn, rest = _scaled(a, b, np.uint64(size))
+    drawn, rest = scaled(a, b, np.uint64(size))
     left = np.flatnonzero(rest < np.uint64(spare))
     while len(left):
         word += 1
         a, b, _, _ = _philox_at(at[left], key, stream, word)
-        drawn[left], rest = _scaled(a, b, np.uint64(size))
+        drawn[left], rest = scaled(a, b, np.uint64(size))
         left = left[rest < np.uint64(spare)]
     return (drawn + np.uint64(low % 2**64)).astype(np.int64)
-
-
-@kernel
-def _keys(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, out: Any) -> None:
-    for i in range(n):
-        at = np.uint64(start + first + i)
-        w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(word), np.uint64(k0), np.uint64(k1))
-        out[i] = _whole(w[0], w[1])
 
 
 def permutation(key: int, stream: int, start: int, n: int) -> Array:
@@ -482,10 +412,10 @@ def _random_keys(attempt: int, key: int, stream: int, start: int, n: int) -> Arr
     word = _word("permutation") + attempt
     if _pays(n):
         out: Array = np.empty(n, np.uint64)
-        _keys(n, start, key & 0xFFFFFFFF, key >> 32, stream, word, out)
+        room("sampler_loops").fill_keys(n, start, key & 0xFFFFFFFF, key >> 32, stream, word, out)
         return out
     a, b, _, _ = _philox_at(np.arange(start, start + n, dtype=np.uint64), key, stream, word)
-    return _whole(a, b)
+    return whole_of(a, b)
 
 
 def child(key: int, stream: int, number: int) -> tuple[int, int]:
@@ -507,7 +437,7 @@ def _log_of(x: Any) -> Any:
     return _log_float64(e, f)
 
 
-def _gamma_attempt(a: Any, b: Any, c: Any, d: Any, shape: Any) -> tuple[Any, Any]:
+def gamma_attempt(a: Any, b: Any, c: Any, d: Any, shape: Any) -> tuple[Any, Any]:
     """A number that may be of the gamma distribution, and whether it is to be taken (Marsaglia and Tsang 2000, section 3).
 
     53 bits of the words are the radius of a normal number, 43 its direction, 32 the uniform number that decides.
@@ -521,32 +451,11 @@ def _gamma_attempt(a: Any, b: Any, c: Any, d: Any, shape: Any) -> tuple[Any, Any
     return third * v, (t > _D0) & (_exponential_float64(d, _HALF_WAY) > bound)
 
 
-def _boosted(value: Any, a: Any, b: Any, concentration: Any) -> Any:
+def boosted(value: Any, a: Any, b: Any, concentration: Any) -> Any:
     """A gamma number of a concentration below 1 of one of concentration + 1: times u to the power 1/concentration (section 6)."""
     small = exp_float64(_log_of(value) - _exponential_float64(a, b) / concentration)
     value = where(concentration < _D1, small, value)
     return where(value < _TINY, _TINY, value)
-
-
-@kernel
-def _gammas(
-    n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, concentration: Any, out: Any
-) -> None:
-    for i in range(n):
-        at = np.uint64(start + first + i)
-        low, high, s, k, m = at & _LOW, at >> _32, np.uint64(stream), np.uint64(k0), np.uint64(k1)
-        alpha = concentration[i]
-        shape = alpha + _D1 if alpha < _D1 else alpha
-        attempt = np.uint64(word)
-        taken = False
-        value = _D0
-        while not taken:
-            attempt += _1
-            w = philox(low, high, s, attempt, k, m)
-            x = _gamma_attempt(w[0], w[1], w[2], w[3], shape)
-            value, taken = x[0], x[1]
-        w = philox(low, high, s, np.uint64(word), k, m)
-        out[i] = _boosted(value, w[0], w[1], alpha)
 
 
 def gamma(concentration: Array, key: int, stream: int, start: int, dtype: Any = _FLOAT64) -> Array:
@@ -566,7 +475,7 @@ def gamma(concentration: Array, key: int, stream: int, start: int, dtype: Any = 
     n = len(concentration)
     if _pays(n):
         out = np.empty(n)
-        _gammas(n, start, key & 0xFFFFFFFF, key >> 32, stream, word, concentration, out)
+        room("sampler_loops").fill_gamma(n, start, key & 0xFFFFFFFF, key >> 32, stream, word, concentration, out)
         return out
     at = np.arange(start, start + n, dtype=np.uint64)
     shape = np.where(concentration < 1, concentration + 1, concentration)
@@ -574,15 +483,15 @@ def gamma(concentration: Array, key: int, stream: int, start: int, dtype: Any = 
     left, attempt = np.arange(n), word
     while len(left):
         attempt += 1
-        value[left], taken = _gamma_attempt(*_philox_at(at[left], key, stream, attempt), shape[left])
+        value[left], taken = gamma_attempt(*_philox_at(at[left], key, stream, attempt), shape[left])
         left = left[~taken]
     a, b, _, _ = _philox_at(at, key, stream, word)
-    return _boosted(value, a, b, concentration)
+    return boosted(value, a, b, concentration)
 
 
-_FEW = np.float64(10)
+FEW = np.float64(10)
 _MANY = np.float64(2.0**20)
-_D4, _D5, _D6, _D7, _D8, _MOST = (np.float64(k) for k in (4, 5, 6, 7, 8, 100))
+_D4, _D5, _D6, _D7, _D8, MOST = (np.float64(k) for k in (4, 5, 6, 7, 8, 100))
 _HALF_LOG_2PI = np.float64(0.9189385332046727)
 _STIRLING_3, _STIRLING_5, _STIRLING_7 = np.float64(1 / 360), np.float64(1 / 1260), np.float64(1 / 1680)
 
@@ -607,13 +516,13 @@ def _log_poisson(k: Any, rate: Any) -> Any:
     return where(few, near, far)
 
 
-def _poisson_attempt(a: Any, b: Any, c: Any, d: Any, rate: Any) -> tuple[Any, Any]:
+def poisson_attempt(a: Any, b: Any, c: Any, d: Any, rate: Any) -> tuple[Any, Any]:
     """A number that may be of the Poisson distribution at a rate of at least 10, and whether it is to be taken.
 
     W. Hörmann, "The transformed rejection method for generating Poisson random variables" (1993), algorithm PTRS.
     """
-    u = _uniform_float64(a, b) - _DH
-    v = _uniform_float64(c, d)
+    u = uniform_float64(a, b) - _DH
+    v = uniform_float64(c, d)
     width = np.float64(0.931) + np.float64(2.53) * np.sqrt(rate)
     slope = np.float64(-0.059) + np.float64(0.02483) * width
     inverse_alpha = np.float64(1.1239) + np.float64(1.1328) / (width - np.float64(3.4))
@@ -626,30 +535,6 @@ def _poisson_attempt(a: Any, b: Any, c: Any, d: Any, rate: Any) -> tuple[Any, An
     never = never | (np.abs(k - rate) > np.float64(0.25) * rate + np.float64(1e4))  # the probability is below 1e-300
     bound = _log_poisson(where(never, rate, k), rate) - _log_of(inverse_alpha / (slope / (distance * distance) + width))
     return k, sure | (~never & (-_exponential_float64(c, d) <= bound))
-
-
-@kernel
-def _poissons(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, rate: Any, out: Any) -> None:
-    for i in range(n):
-        at = np.uint64(start + first + i)
-        low, high, s, k, m = at & _LOW, at >> _32, np.uint64(stream), np.uint64(k0), np.uint64(k1)
-        mean = rate[i]
-        attempt = np.uint64(word)
-        w = philox(low, high, s, attempt, k, m)
-        if mean < _FEW:
-            u, p, count = _uniform_float64(w[0], w[1]), exp_float64(-mean), _D0
-            while u >= p and count < _MOST:
-                u -= p
-                count += _D1
-                p *= mean / count
-            out[i] = count
-        else:
-            x = _poisson_attempt(w[0], w[1], w[2], w[3], mean)
-            while not x[1]:
-                attempt += _1
-                w = philox(low, high, s, attempt, k, m)
-                x = _poisson_attempt(w[0], w[1], w[2], w[3], mean)
-            out[i] = x[0]
 
 
 def poisson(rate: Array, key: int, stream: int, start: int, dtype: Any = _FLOAT64) -> Array:
@@ -669,25 +554,25 @@ def poisson(rate: Array, key: int, stream: int, start: int, dtype: Any = _FLOAT6
     n = len(rate)
     if _pays(n):
         out = np.empty(n)
-        _poissons(n, start, key & 0xFFFFFFFF, key >> 32, stream, attempt, rate, out)
+        room("sampler_loops").fill_poisson(n, start, key & 0xFFFFFFFF, key >> 32, stream, attempt, rate, out)
         return out
     at = np.arange(start, start + n, dtype=np.uint64)
     value = np.zeros(n)
     words = _philox_at(at, key, stream, attempt)
-    few = np.flatnonzero(rate < _FEW)
+    few = np.flatnonzero(rate < FEW)
     mean = rate[few]
-    u, p, count = _uniform_float64(words[0][few], words[1][few]), exp_float64(-mean), 0
-    while len(few) and count <= _MOST:
-        more = (u >= p) & (count < _MOST)
+    u, p, count = uniform_float64(words[0][few], words[1][few]), exp_float64(-mean), 0
+    while len(few) and count <= MOST:
+        more = (u >= p) & (count < MOST)
         value[few[~more]] = count
         few, mean, u, p = few[more], mean[more], u[more], p[more]
         u = u - p
         count += 1
         p = p * (mean / count)
-    left = np.flatnonzero(rate >= _FEW)
+    left = np.flatnonzero(rate >= FEW)
     words = tuple(w[left] for w in words)
     while len(left):
-        value[left], taken = _poisson_attempt(*words, rate[left])
+        value[left], taken = poisson_attempt(*words, rate[left])
         left = left[~taken]
         attempt += 1
         words = _philox_at(at[left], key, stream, attempt)

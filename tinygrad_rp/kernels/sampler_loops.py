@@ -1,0 +1,154 @@
+"""The loops of the samplers, for large draws; `samplers` has their formulas, and imports this module when there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rp.kernels.compiler import Kernel, kernel
+from tinygrad_rp.kernels.samplers import (
+    FEW,
+    FORMULAS,
+    MOST,
+    boosted,
+    gamma_attempt,
+    philox,
+    poisson_attempt,
+    scaled,
+    uniform_float64,
+    whole_of,
+)
+from tinygrad_rp.kernels.vector_math import exp_float64
+
+__all__ = ["FILL", "fill_gamma", "fill_integers", "fill_keys", "fill_poisson"]
+
+_1, _6, _32, _LOW = (np.uint64(k) for k in (1, 6, 32, 0xFFFFFFFF))
+_D0, _D1 = np.float64(0), np.float64(1)
+
+
+def _block(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Stands, in the loops below, for the formula of a kind of number."""
+    raise NotImplementedError
+
+
+def _four(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, kind: Any, out: Any) -> None:
+    """Fill n groups of 64 blocks with the 4 numbers of each."""
+    for g in range(n):
+        low = np.uint64(start + first + g) << _6
+        for j in range(64):
+            at = low + np.uint64(j)
+            w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(kind), np.uint64(k0), np.uint64(k1))
+            x = _block(w[0], w[1], w[2], w[3])
+            i = g * 256 + j
+            out[i], out[i + 64], out[i + 128], out[i + 192] = x[0], x[1], x[2], x[3]
+
+
+def _two(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, kind: Any, out: Any) -> None:
+    """Fill n groups of 64 blocks with the 2 numbers of each."""
+    for g in range(n):
+        low = np.uint64(start + first + g) << _6
+        for j in range(64):
+            at = low + np.uint64(j)
+            w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(kind), np.uint64(k0), np.uint64(k1))
+            x = _block(w[0], w[1], w[2], w[3])
+            i = g * 128 + j
+            out[i], out[i + 64] = x[0], x[1]
+
+
+def _specialised(loop: Callable[..., None], made: Callable[..., Any]) -> Kernel:
+    """The kernel of a loop, with this function for `_block`."""
+    return Kernel(FunctionType(loop.__code__, {**globals(), "_block": made}, f"fill{made.__name__}"))
+
+
+FILL = {key: _specialised(_four if formula.group == 256 else _two, formula.made) for key, formula in FORMULAS.items()}
+"""For a formula and a dtype, the kernel that fills whole groups with their numbers."""
+
+
+@kernel
+def fill_integers(
+    n: Any,
+    first: Any,
+    start: Any,
+    k0: Any,
+    k1: Any,
+    stream: Any,
+    word: Any,
+    least: Any,
+    size: Any,
+    spare: Any,
+    out: Any,
+) -> None:
+    rejected = 0
+    for i in range(n):
+        at = np.uint64(start + first + i)
+        w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(word), np.uint64(k0), np.uint64(k1))
+        x = scaled(w[0], w[1], np.uint64(size))
+        out[i] = np.int64(x[0] + np.uint64(least))
+        rejected += x[1] < np.uint64(spare)
+    if rejected:
+        for i in range(n):
+            at = np.uint64(start + first + i)
+            attempt = np.uint64(word)
+            w = philox(at & _LOW, at >> _32, np.uint64(stream), attempt, np.uint64(k0), np.uint64(k1))
+            x = scaled(w[0], w[1], np.uint64(size))
+            while x[1] < np.uint64(spare):
+                attempt += _1
+                w = philox(at & _LOW, at >> _32, np.uint64(stream), attempt, np.uint64(k0), np.uint64(k1))
+                x = scaled(w[0], w[1], np.uint64(size))
+            out[i] = np.int64(x[0] + np.uint64(least))
+
+
+@kernel
+def fill_keys(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, out: Any) -> None:
+    for i in range(n):
+        at = np.uint64(start + first + i)
+        w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(word), np.uint64(k0), np.uint64(k1))
+        out[i] = whole_of(w[0], w[1])
+
+
+@kernel
+def fill_gamma(
+    n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, concentration: Any, out: Any
+) -> None:
+    for i in range(n):
+        at = np.uint64(start + first + i)
+        low, high, s, k, m = at & _LOW, at >> _32, np.uint64(stream), np.uint64(k0), np.uint64(k1)
+        alpha = concentration[i]
+        shape = alpha + _D1 if alpha < _D1 else alpha
+        attempt = np.uint64(word)
+        taken = False
+        value = _D0
+        while not taken:
+            attempt += _1
+            w = philox(low, high, s, attempt, k, m)
+            x = gamma_attempt(w[0], w[1], w[2], w[3], shape)
+            value, taken = x[0], x[1]
+        w = philox(low, high, s, np.uint64(word), k, m)
+        out[i] = boosted(value, w[0], w[1], alpha)
+
+
+@kernel
+def fill_poisson(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, rate: Any, out: Any) -> None:
+    for i in range(n):
+        at = np.uint64(start + first + i)
+        low, high, s, k, m = at & _LOW, at >> _32, np.uint64(stream), np.uint64(k0), np.uint64(k1)
+        mean = rate[i]
+        attempt = np.uint64(word)
+        w = philox(low, high, s, attempt, k, m)
+        if mean < FEW:
+            u, p, count = uniform_float64(w[0], w[1]), exp_float64(-mean), _D0
+            while u >= p and count < MOST:
+                u -= p
+                count += _D1
+                p *= mean / count
+            out[i] = count
+        else:
+            x = poisson_attempt(w[0], w[1], w[2], w[3], mean)
+            while not x[1]:
+                attempt += _1
+                w = philox(low, high, s, attempt, k, m)
+                x = poisson_attempt(w[0], w[1], w[2], w[3], mean)
+            out[i] = x[0]
