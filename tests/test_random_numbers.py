@@ -20,7 +20,7 @@ from scipy import stats
 
 import tinygrad_rp as tg
 from tinygrad_rp import random
-from tinygrad_rp.kernels import choice, samplers
+from tinygrad_rp.kernels import choice, rejection, samplers
 from tinygrad_rp.random import Generator
 
 ALARM = 1e-7
@@ -70,16 +70,12 @@ def assert_distribution(x, cdf):
     assert p > ALARM, f"p = {p:.1e}"
 
 
-@pytest.fixture
-def by_numpy(monkeypatch):
-    monkeypatch.setattr(samplers, "_pays", lambda n: False)
-
-
-@pytest.fixture
-def compiled(monkeypatch):
-    if not choice.usable():
+def choose(monkeypatch, compiled):
+    """Whether numbers are to come from compiled loops, however many are drawn."""
+    if compiled and not choice.usable():
         pytest.skip("Numba is not installed")
-    monkeypatch.setattr(samplers, "_pays", lambda n: True)
+    monkeypatch.setattr(samplers, "MODE", "numpy")
+    monkeypatch.setattr(samplers, "LARGE", 0 if compiled else sys.maxsize)
 
 
 # -------------------------------------------------------------------------------------------------------------- Philox
@@ -164,18 +160,17 @@ def test_numbers_do_not_depend_on_how_many_are_drawn_at_a_time(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_arrays_and_compiled_loops_give_bitwise_the_same_numbers(name, monkeypatch):
-    if not choice.usable():
-        pytest.skip("Numba is not installed")
     drawn = []
-    for pays in (False, True):
-        monkeypatch.setattr(samplers, "_pays", lambda n, pays=pays: pays)
+    for compiled in (False, True):
+        choose(monkeypatch, compiled)
         g = seeded(-1)
         drawn.append(np.concatenate([METHODS[name](g, n) for n in (3, 20_000, 301)]))
     assert drawn[0].dtype == drawn[1].dtype and drawn[0].tobytes() == drawn[1].tobytes()
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_numbers_do_not_depend_on_the_number_of_threads(name, compiled):
+def test_numbers_do_not_depend_on_the_number_of_threads(name, monkeypatch):
+    choose(monkeypatch, True)
     before, drawn = tg.get_num_threads(), []
     try:
         for threads in (1, 4):
@@ -188,12 +183,10 @@ def test_numbers_do_not_depend_on_the_number_of_threads(name, compiled):
 
 @pytest.mark.parametrize("parameters", ["gamma", "poisson"])
 def test_parameters_of_all_sizes_give_the_same_numbers_compiled(parameters, monkeypatch):
-    if not choice.usable():
-        pytest.skip("Numba is not installed")
     values = np.exp(np.random.default_rng(0).uniform(-12, 25, 20_000))
     drawn = []
-    for pays in (False, True):
-        monkeypatch.setattr(samplers, "_pays", lambda n, pays=pays: pays)
+    for compiled in (False, True):
+        choose(monkeypatch, compiled)
         drawn.append(getattr(seeded(5), parameters)(values))
     assert drawn[0].tobytes() == drawn[1].tobytes()
     # a number has its own attempts: those of its neighbours do not move it
@@ -473,19 +466,19 @@ def test_no_number_is_infinite_or_zero_where_a_logarithm_follows():
     exact = [
         -math.log((int(w) + 0.5) / 2**32) if w < 2**31 else -math.log1p(-(2**32 - int(w) - 0.5) / 2**32) for w in words
     ]
-    exponential = samplers._exponential_float32(words)
+    exponential = samplers.exponential_float32(words)
     np.testing.assert_allclose(exponential, exact, rtol=2e-7)
-    np.testing.assert_allclose(samplers._gumbel_float32(words), -np.log(exact), rtol=3e-7, atol=1e-7)
+    np.testing.assert_allclose(samplers.gumbel_float32(words), -np.log(exact), rtol=3e-7, atol=1e-7)
     a, b = (w.ravel() for w in np.meshgrid(words, words))
     k = [int(x) << 21 | int(y) >> 11 for x, y in zip(a, b, strict=True)]
     exact = [-math.log((v + 0.5) / 2**53) if v < 2**52 else -math.log1p(-(2**53 - v - 0.5) / 2**53) for v in k]
-    np.testing.assert_allclose(samplers._exponential_float64(a, b), exact, rtol=4e-16)
-    np.testing.assert_allclose(samplers._gumbel_float64(a, b), -np.log(exact), rtol=4e-16, atol=2e-16)
+    np.testing.assert_allclose(samplers.exponential_float64(a, b), exact, rtol=4e-16)
+    np.testing.assert_allclose(samplers.gumbel_float64(a, b), -np.log(exact), rtol=4e-16, atol=2e-16)
     a, b = (w.ravel() for w in np.meshgrid(words, words))
-    normal = np.stack(samplers._normal_float32(a, b))
+    normal = np.stack(samplers.normal_float32(a, b))
     assert np.isfinite(normal).all() and 6.6 < np.abs(normal).max() < 6.8
     assert (
-        samplers._uniform_float32(words).max() == 1 - 2.0**-24 and samplers.uniform_float64(a, b).max() == 1 - 2.0**-53
+        samplers.uniform_float32(words).max() == 1 - 2.0**-24 and samplers.uniform_float64(a, b).max() == 1 - 2.0**-53
     )
 
 
@@ -493,8 +486,8 @@ def test_directions_are_sines_and_cosines():
     words = np.arange(0, 2**32, 2**18 + 1).astype(np.uint64)
     low = np.full(len(words), 2**31, np.uint64)
     for x, y, tolerance in (
-        (*samplers._turned_float32(np.full(len(words), 2, np.float32), words), 5e-7),
-        (*samplers._turned_float64(np.full(len(words), 2.0), words, low), 2e-15),
+        (*samplers.turned_float32(np.full(len(words), 2, np.float32), words), 5e-7),
+        (*samplers.turned_float64(np.full(len(words), 2.0), words, low), 2e-15),
     ):
         np.testing.assert_allclose(x.astype(float) ** 2 + y.astype(float) ** 2, 4, rtol=tolerance)
         turn = np.sort(np.arctan2(y.astype(float), x.astype(float)) / (2 * math.pi) % 1)
@@ -553,7 +546,8 @@ def test_all_orders_of_a_permutation_are_equally_likely():
     assert seeded(1).permutation(0).tolist() == [] and seeded(1).permutation(1).tolist() == [0]
 
 
-def test_equal_keys_of_a_permutation_are_told_apart_by_further_bits(monkeypatch, by_numpy):
+def test_equal_keys_of_a_permutation_are_told_apart_by_further_bits(monkeypatch):
+    choose(monkeypatch, False)
     real = samplers._random_keys
     monkeypatch.setattr(samplers, "_random_keys", lambda attempt, *a: real(attempt, *a) >> np.uint64(63 - attempt))
     counts = np.zeros(6)
@@ -617,12 +611,12 @@ def test_poisson_numbers_of_a_large_rate_have_their_distribution(rate):
 def test_the_logarithm_of_poissons_probability_is_right_to_ten_digits():
     for rate in (10.0, 30.0, 1000.0, 1e6, 1.1e6):
         k = np.round(np.maximum(rate + np.linspace(-9, 9, 181) * math.sqrt(rate), 0))
-        drawn = samplers._log_poisson(k, np.full(len(k), rate))
+        drawn = rejection._log_poisson(k, np.full(len(k), rate))
         np.testing.assert_allclose(drawn, stats.poisson(rate).logpmf(k), atol=2e-8, rtol=1e-10)
     # of larger rates SciPy's own has fewer digits; the ratio of neighbours is k/rate
     for rate in (1e9, 1e12):
         k = np.round(rate + np.linspace(-5, 5, 11) * math.sqrt(rate))
-        steps = samplers._log_poisson(k + 1000, np.full(11, rate)) - samplers._log_poisson(k, np.full(11, rate))
+        steps = rejection._log_poisson(k + 1000, np.full(11, rate)) - rejection._log_poisson(k, np.full(11, rate))
         expected = [-math.fsum(np.log1p((at + np.arange(1, 1001) - rate) / rate)) for at in k]
         np.testing.assert_allclose(steps, expected, atol=1e-8)
 

@@ -33,6 +33,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_rp.kernels import samplers
+from tinygrad_rp.kernels.choice import room
 
 __all__ = [
     "Generator",
@@ -363,13 +364,13 @@ class Generator:
         They are never 0: what is smaller becomes the least normal number of the dtype.
         """
         given = np.asarray(concentration, _FLOAT64)
-        drawn = samplers.gamma(np.ravel(given), *self._skip("gamma", dtype, given.size), dtype)
+        drawn = room("rejection").gamma(np.ravel(given), *self._skip("gamma", dtype, given.size), dtype)
         return np.maximum(drawn.reshape(given.shape), np.finfo(dtype).tiny).astype(dtype, copy=False)
 
     def poisson(self, rate: Any, dtype: np.dtype[Any] = _FLOAT64) -> Array:
         """Numbers of the Poisson distribution, one for each rate; rates are finite and not negative (Hörmann 1993)."""
         given = np.asarray(rate, _FLOAT64)
-        drawn = samplers.poisson(np.ravel(given), *self._skip("poisson", dtype, given.size), dtype)
+        drawn = room("rejection").poisson(np.ravel(given), *self._skip("poisson", dtype, given.size), dtype)
         return drawn.reshape(given.shape).astype(dtype, copy=False)
 
 

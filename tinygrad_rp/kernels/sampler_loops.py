@@ -1,4 +1,4 @@
-"""The loops of the samplers, for large draws; `samplers` has their formulas, and imports this module when there is one."""
+"""The loops of the samplers, for large draws; `samplers` and `rejection` have their formulas."""
 
 from __future__ import annotations
 
@@ -9,18 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.kernels.compiler import Kernel, kernel
-from tinygrad_rp.kernels.samplers import (
-    FEW,
-    FORMULAS,
-    MOST,
-    boosted,
-    gamma_attempt,
-    philox,
-    poisson_attempt,
-    scaled,
-    uniform_float64,
-    whole_of,
-)
+from tinygrad_rp.kernels.rejection import FEW, MOST, boosted, gamma_attempt, poisson_attempt
+from tinygrad_rp.kernels.samplers import FORMULAS, philox, scaled, uniform_float64, whole_of
 from tinygrad_rp.kernels.vector_math import exp_float64
 
 __all__ = ["FILL", "fill_gamma", "fill_integers", "fill_keys", "fill_poisson"]

@@ -34,9 +34,8 @@ from numpy import ndarray
 
 from tinygrad_rp.kernels.choice import LARGE, MODE, room, usable
 from tinygrad_rp.kernels.primitives import bits, float_of, where
-from tinygrad_rp.kernels.vector_math import exp_float64
 
-__all__ = ["FIXED", "FORMULAS", "KINDS", "child", "gamma", "group_of", "integers", "numbers", "permutation", "philox", "poisson"]
+__all__ = ["FIXED", "FORMULAS", "KINDS", "child", "group_of", "integers", "numbers", "permutation", "philox"]
 
 Array = ndarray[Any, Any]
 
@@ -62,7 +61,7 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> tuple[Any, A
 # relative error of what they stand for.
 
 _1, _2, _11, _21, _30, _31 = (np.uint64(k) for k in (1, 2, 11, 21, 30, 31))
-_LOW_11, _LOW_21 = np.uint64(2**11 - 1), np.uint64(2**21 - 1)
+_LOW_21 = np.uint64(2**21 - 1)
 _NEAR_1 = np.uint64(0xB504F334)  # ½√2 · 2³²
 
 _F0, _FH, _F1, _F2 = (np.float32(k) for k in (0, 0.5, 1, 2))
@@ -105,37 +104,37 @@ _DC0, _DC1, _DC2, _DC3, _DC4, _DC5, _DC6 = (
 )  # fmt: skip
 
 
-def _split_float32(x: Any) -> tuple[Any, Any]:
+def split_float32(x: Any) -> tuple[Any, Any]:
     """``e, f`` of a positive x = 2ᵉ·(1 + f) with ½√2 ≤ 1 + f < √2."""
     i = bits(x)
     e = np.int32(np.int32(i - _F_ROOT) >> _F_SHIFT)
     return np.float32(e), float_of(np.int32(i - np.int32(e << _F_SHIFT))) - _F1
 
 
-def _log_float32(e: Any, f: Any) -> Any:
+def log_of_split_float32(e: Any, f: Any) -> Any:
     """e·log 2 + log(1 + f)."""
     p = ((((((_FL7 * f + _FL6) * f + _FL5) * f + _FL4) * f + _FL3) * f + _FL2) * f + _FL1) * f + _FL0
     return e * _F_LN2 + (f + (e * _F_LN2_REST + f * f * (f * p - _FH)))
 
 
-def _exponential_float32(w: Any) -> Any:
+def exponential_float32(w: Any) -> Any:
     """−log u of u = (w + ½) / 2³²: between 2⁻³³ and 22.9, with all digits at both ends."""
     near = w > _NEAR_1
     v = (np.float32(np.uint32(where(near, _LOW - w, w))) + _FH) * _F32  # u, and 1 − u where that is small
-    e, f = _split_float32(v)
-    return -_log_float32(where(near, _F0, e), where(near, -v, f))
+    e, f = split_float32(v)
+    return -log_of_split_float32(where(near, _F0, e), where(near, -v, f))
 
 
-def _gumbel_float32(w: Any) -> Any:
-    e, f = _split_float32(_exponential_float32(w))
-    return -_log_float32(e, f)
+def gumbel_float32(w: Any) -> Any:
+    e, f = split_float32(exponential_float32(w))
+    return -log_of_split_float32(e, f)
 
 
-def _uniform_float32(w: Any) -> Any:
+def uniform_float32(w: Any) -> Any:
     return np.float32(np.int32(w >> np.uint64(8))) * _F24
 
 
-def _turned_float32(r: Any, w: Any) -> tuple[Any, Any]:
+def turned_float32(r: Any, w: Any) -> tuple[Any, Any]:
     """The point at distance r in the direction w: 30 bits are an angle of up to ±45°, one bit mirrors it, one turns it round."""
     y = np.float32(np.int32(w << _2)) * _F32
     t = y * y
@@ -146,44 +145,44 @@ def _turned_float32(r: Any, w: Any) -> tuple[Any, Any]:
     return r * where(mirrored, s, c), r * where(mirrored, c, s)
 
 
-def _normal_float32(a: Any, b: Any) -> tuple[Any, Any]:
+def normal_float32(a: Any, b: Any) -> tuple[Any, Any]:
     """Two independent normal numbers of two words (Box and Muller 1958)."""
-    return _turned_float32(np.sqrt(_F2 * _exponential_float32(a)), b)
+    return turned_float32(np.sqrt(_F2 * exponential_float32(a)), b)
 
 
-def _split_float64(x: Any) -> tuple[Any, Any]:
+def split_float64(x: Any) -> tuple[Any, Any]:
     i = bits(x)
     e = (i - _D_ROOT) >> _D_SHIFT
     return np.float64(np.int32(e)), float_of(i - (e << _D_SHIFT)) - _D1
 
 
-def _log_float64(e: Any, f: Any) -> Any:
+def log_of_split_float64(e: Any, f: Any) -> Any:
     s = f / (_D2 + f)
     z = s * s
     r = z * ((((((_DL6 * z + _DL5) * z + _DL4) * z + _DL3) * z + _DL2) * z + _DL1) * z + _DL0)
     return e * _D_LN2 + (f - (s * (f - r) - e * _D_LN2_REST))
 
 
-def _exponential_float64(a: Any, b: Any) -> Any:
+def exponential_float64(a: Any, b: Any) -> Any:
     """−log u of u = (k + ½) / 2⁵³, where k is a and the upper 21 bits of b: between 2⁻⁵⁴ and 37.5."""
     near = a > _NEAR_1
     high = np.uint32(where(near, _LOW - a, a))
     low = np.uint32(where(near, _LOW_21 - (b >> _11), b >> _11))
     v = (np.float64(high) * _DP21 + np.float64(low) + _DH) * _D53
-    e, f = _split_float64(v)
-    return -_log_float64(where(near, _D0, e), where(near, -v, f))
+    e, f = split_float64(v)
+    return -log_of_split_float64(where(near, _D0, e), where(near, -v, f))
 
 
-def _gumbel_float64(a: Any, b: Any) -> Any:
-    e, f = _split_float64(_exponential_float64(a, b))
-    return -_log_float64(e, f)
+def gumbel_float64(a: Any, b: Any) -> Any:
+    e, f = split_float64(exponential_float64(a, b))
+    return -log_of_split_float64(e, f)
 
 
 def uniform_float64(a: Any, b: Any) -> Any:
     return (np.float64(np.uint32(a)) * _DP21 + np.float64(np.uint32(b >> _11))) * _D53
 
 
-def _turned_float64(r: Any, a: Any, b: Any) -> tuple[Any, Any]:
+def turned_float64(r: Any, a: Any, b: Any) -> tuple[Any, Any]:
     y = np.float64(np.int32(a << _2)) * _D32 + np.float64(np.uint32(b)) * _D62
     t = y * y
     s = y * ((((((_DS6 * t + _DS5) * t + _DS4) * t + _DS3) * t + _DS2) * t + _DS1) * t + _DS0)
@@ -195,14 +194,14 @@ def _turned_float64(r: Any, a: Any, b: Any) -> tuple[Any, Any]:
 
 def _normals_float64(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
     """Two independent normal numbers."""
-    return _turned_float64(np.sqrt(_D2 * _exponential_float64(a, b)), c, d)
+    return turned_float64(np.sqrt(_D2 * exponential_float64(a, b)), c, d)
 
 
 # ---------------------------------------------------------------------------------------------- what a block is made into
 
 
 def _uniforms_float32(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
-    return _uniform_float32(a), _uniform_float32(b), _uniform_float32(c), _uniform_float32(d)
+    return uniform_float32(a), uniform_float32(b), uniform_float32(c), uniform_float32(d)
 
 
 def _uniforms_float64(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
@@ -210,25 +209,25 @@ def _uniforms_float64(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
 
 
 def _normals_float32(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
-    x, y = _normal_float32(a, b)
-    z, w = _normal_float32(c, d)
+    x, y = normal_float32(a, b)
+    z, w = normal_float32(c, d)
     return x, y, z, w
 
 
 def _exponentials_float32(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
-    return _exponential_float32(a), _exponential_float32(b), _exponential_float32(c), _exponential_float32(d)
+    return exponential_float32(a), exponential_float32(b), exponential_float32(c), exponential_float32(d)
 
 
 def _exponentials_float64(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
-    return _exponential_float64(a, b), _exponential_float64(c, d)
+    return exponential_float64(a, b), exponential_float64(c, d)
 
 
 def _gumbels_float32(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
-    return _gumbel_float32(a), _gumbel_float32(b), _gumbel_float32(c), _gumbel_float32(d)
+    return gumbel_float32(a), gumbel_float32(b), gumbel_float32(c), gumbel_float32(d)
 
 
 def _gumbels_float64(a: Any, b: Any, c: Any, d: Any) -> tuple[Any, ...]:
-    return _gumbel_float64(a, b), _gumbel_float64(c, d)
+    return gumbel_float64(a, b), gumbel_float64(c, d)
 
 
 class _Formula(NamedTuple):
@@ -271,12 +270,12 @@ KINDS = (
 """All kinds; the place of a kind here is part of its counter, so that new ones go to the end."""
 
 
-def _word(kind: str, dtype: Any = _FLOAT32) -> int:
+def word_of(kind: str, dtype: Any = _FLOAT32) -> int:
     """Of the counter's words, the one that says the kind and the dtype, at attempt 0."""
     return (2 * KINDS.index(kind) + (dtype == _FLOAT64)) << 24
 
 
-def _pays(n: int) -> bool:
+def pays(n: int) -> bool:
     """Whether to compile: from where it pays on, and earlier once the process has loaded what it takes."""
     return (n > LARGE or (MODE == "auto" and n >= 1024 and _MACHINE in sys.modules)) and usable()
 
@@ -285,7 +284,7 @@ _MACHINE = "tinygrad_rp.kernels.machine"
 _CHUNK = 4096
 
 
-def _philox_at(at: Any, key: int, stream: int, word: Any) -> tuple[Any, Any, Any, Any]:
+def philox_at(at: Any, key: int, stream: int, word: Any) -> tuple[Any, Any, Any, Any]:
     """The words of blocks, given by their numbers in an array of uint64."""
     low, high = np.uint64(key & 0xFFFFFFFF), np.uint64(key >> 32)
     return philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(word), low, high)
@@ -308,13 +307,13 @@ def numbers(kind: str, dtype: Any, key: int, stream: int, start: int, n: int) ->
         n: how many there are to be.
     """
     made, group = FORMULAS[FIXED[kind], dtype]
-    word = _word(kind, dtype)
-    if not _pays(n):
+    word = word_of(kind, dtype)
+    if not pays(n):
         begin, end = start // group, -(-(start + n) // group)
         blocks = np.arange(begin * 64, end * 64, dtype=np.uint64)
         parts = []
         for i in range(0, len(blocks), _CHUNK):
-            x = made(*_philox_at(blocks[i : i + _CHUNK], key, stream, word))
+            x = made(*philox_at(blocks[i : i + _CHUNK], key, stream, word))
             parts.append(np.concatenate([part.reshape(-1, 1, 64) for part in x], 1).reshape(-1))
         drawn = np.concatenate(parts) if parts else np.empty(0, dtype)
         return drawn[start - begin * group :][:n].copy()
@@ -370,21 +369,21 @@ def integers(low: int, high: int, key: int, stream: int, start: int, n: int) -> 
     Of 64 random bits times the size of the range, the upper 64 bits are the integer; where the lower ones fall below 2⁶⁴ modulo
     the size, another attempt is made, without which some integers would be more likely than others.
     """
-    size, word = high - low, _word("integers")
+    size, word = high - low, word_of("integers")
     spare = 2**64 % size
-    if _pays(n):
+    if pays(n):
         out: Array = np.empty(n, np.int64)
         room("sampler_loops").fill_integers(
             n, start, key & 0xFFFFFFFF, key >> 32, stream, word, low, _signed(size), _signed(spare), out
         )
         return out
     at = np.arange(start, start + n, dtype=np.uint64)
-    a, b, _, _ = _philox_at(at, key, stream, word)
+    a, b, _, _ = philox_at(at, key, stream, word)
     drawn, rest = scaled(a, b, np.uint64(size))
     left = np.flatnonzero(rest < np.uint64(spare))
     while len(left):
         word += 1
-        a, b, _, _ = _philox_at(at[left], key, stream, word)
+        a, b, _, _ = philox_at(at[left], key, stream, word)
         drawn[left], rest = scaled(a, b, np.uint64(size))
         left = left[rest < np.uint64(spare)]
     return (drawn + np.uint64(low % 2**64)).astype(np.int64)
@@ -409,171 +408,16 @@ def permutation(key: int, stream: int, start: int, n: int) -> Array:
 
 
 def _random_keys(attempt: int, key: int, stream: int, start: int, n: int) -> Array:
-    word = _word("permutation") + attempt
-    if _pays(n):
+    word = word_of("permutation") + attempt
+    if pays(n):
         out: Array = np.empty(n, np.uint64)
         room("sampler_loops").fill_keys(n, start, key & 0xFFFFFFFF, key >> 32, stream, word, out)
         return out
-    a, b, _, _ = _philox_at(np.arange(start, start + n, dtype=np.uint64), key, stream, word)
+    a, b, _, _ = philox_at(np.arange(start, start + n, dtype=np.uint64), key, stream, word)
     return whole_of(a, b)
 
 
 def child(key: int, stream: int, number: int) -> tuple[int, int]:
     """The key and the stream of a forked generator: the words of Philox at a block of the kind "fork"."""
-    a, b, c, _ = _philox_at(np.array([number], np.uint64), key, stream, _word("fork"))
+    a, b, c, _ = philox_at(np.array([number], np.uint64), key, stream, word_of("fork"))
     return int(a[0]) | int(b[0]) << 32, int(c[0])
-
-
-# --------------------------------------------------------------------------------------- gamma and Poisson, by rejection
-
-_D3, _D9, _D12 = np.float64(3), np.float64(9), np.float64(12)
-_TINY = np.float64(2.0**-1022)
-_HALF_WAY = np.uint64(2**31)
-
-
-def _log_of(x: Any) -> Any:
-    """The logarithm of positive normal numbers."""
-    e, f = _split_float64(x)
-    return _log_float64(e, f)
-
-
-def gamma_attempt(a: Any, b: Any, c: Any, d: Any, shape: Any) -> tuple[Any, Any]:
-    """A number that may be of the gamma distribution, and whether it is to be taken (Marsaglia and Tsang 2000, section 3).
-
-    53 bits of the words are the radius of a normal number, 43 its direction, 32 the uniform number that decides.
-    """
-    third = shape - _D1 / _D3
-    x, _ = _turned_float64(np.sqrt(_D2 * _exponential_float64(a, b)), c, (b & _LOW_11) << _21)
-    t = _D1 + x / np.sqrt(_D9 * third)
-    v = where(t > _D0, t * t * t, _D1)
-    # log u < …, with −log u
-    bound = third * (v - _D1 - _log_of(v)) - _DH * x * x
-    return third * v, (t > _D0) & (_exponential_float64(d, _HALF_WAY) > bound)
-
-
-def boosted(value: Any, a: Any, b: Any, concentration: Any) -> Any:
-    """A gamma number of a concentration below 1 of one of concentration + 1: times u to the power 1/concentration (section 6)."""
-    small = exp_float64(_log_of(value) - _exponential_float64(a, b) / concentration)
-    value = where(concentration < _D1, small, value)
-    return where(value < _TINY, _TINY, value)
-
-
-def gamma(concentration: Array, key: int, stream: int, start: int, dtype: Any = _FLOAT64) -> Array:
-    """Numbers of the gamma distribution with scale 1, in float64, one for each concentration.
-
-    By Marsaglia and Tsang, "A simple method for generating gamma variables" (2000). Attempt 0 has the number that lifts a
-    concentration below 1, the others the candidates. What would be 0 is the least normal number, so that a logarithm may follow.
-
-    Args:
-        concentration: float64, positive, of one dimension.
-        key: the seed, below 2⁶⁴.
-        stream: below 2³².
-        start: how many numbers come before.
-        dtype: whose stream of numbers; they are float64 in any case.
-    """
-    word = _word("gamma", dtype)
-    n = len(concentration)
-    if _pays(n):
-        out = np.empty(n)
-        room("sampler_loops").fill_gamma(n, start, key & 0xFFFFFFFF, key >> 32, stream, word, concentration, out)
-        return out
-    at = np.arange(start, start + n, dtype=np.uint64)
-    shape = np.where(concentration < 1, concentration + 1, concentration)
-    value = np.empty(n)
-    left, attempt = np.arange(n), word
-    while len(left):
-        attempt += 1
-        value[left], taken = gamma_attempt(*_philox_at(at[left], key, stream, attempt), shape[left])
-        left = left[~taken]
-    a, b, _, _ = _philox_at(at, key, stream, word)
-    return boosted(value, a, b, concentration)
-
-
-FEW = np.float64(10)
-_MANY = np.float64(2.0**20)
-_D4, _D5, _D6, _D7, _D8, MOST = (np.float64(k) for k in (4, 5, 6, 7, 8, 100))
-_HALF_LOG_2PI = np.float64(0.9189385332046727)
-_STIRLING_3, _STIRLING_5, _STIRLING_7 = np.float64(1 / 360), np.float64(1 / 1260), np.float64(1 / 1680)
-
-
-def _log_factorial(k: Any) -> Any:
-    """log k! by Stirling's series at k + 8, where four terms of it suffice for 11 digits."""
-    z = k + _D8
-    product = (k + _D1) * (k + _D2) * (k + _D3) * (k + _D4) * (k + _D5) * (k + _D6)
-    y = _D1 / (z * z)
-    rest = (_D1 / _D12 - y * (_STIRLING_3 - y * (_STIRLING_5 - y * _STIRLING_7))) / z
-    return (z - _DH) * _log_of(z) - z + _HALF_LOG_2PI + rest - _log_of(product * (k + _D7))
-
-
-def _log_poisson(k: Any, rate: Any) -> Any:
-    """The logarithm of the probability of k ≥ 0, at a rate of at least 10 to which k is near."""
-    few = rate < _MANY
-    near = k * _log_of(rate) - rate - _log_factorial(where(few, k, _D0))
-    # of large rates, terms that cancel are taken together: k = rate · (1 + d)
-    d = where(few, _D0, (k - rate) / rate)
-    z = where(few, _D1, k)
-    far = rate * (d - (_D1 + d) * _log_float64(_D0, d)) - _DH * _log_of(z) - _HALF_LOG_2PI - _D1 / (_D12 * z)
-    return where(few, near, far)
-
-
-def poisson_attempt(a: Any, b: Any, c: Any, d: Any, rate: Any) -> tuple[Any, Any]:
-    """A number that may be of the Poisson distribution at a rate of at least 10, and whether it is to be taken.
-
-    W. Hörmann, "The transformed rejection method for generating Poisson random variables" (1993), algorithm PTRS.
-    """
-    u = uniform_float64(a, b) - _DH
-    v = uniform_float64(c, d)
-    width = np.float64(0.931) + np.float64(2.53) * np.sqrt(rate)
-    slope = np.float64(-0.059) + np.float64(0.02483) * width
-    inverse_alpha = np.float64(1.1239) + np.float64(1.1328) / (width - np.float64(3.4))
-    quick = np.float64(0.9277) - np.float64(3.6224) / (width - _D2)
-    distance = _DH - np.abs(u)
-    distance = where(distance < _D53, _D53, distance)
-    k = np.floor((_D2 * slope / distance + width) * u + rate + np.float64(0.43))
-    sure = (distance >= np.float64(0.07)) & (v <= quick)
-    never = (k < _D0) | ((distance < np.float64(0.013)) & (v > distance))
-    never = never | (np.abs(k - rate) > np.float64(0.25) * rate + np.float64(1e4))  # the probability is below 1e-300
-    bound = _log_poisson(where(never, rate, k), rate) - _log_of(inverse_alpha / (slope / (distance * distance) + width))
-    return k, sure | (~never & (-_exponential_float64(c, d) <= bound))
-
-
-def poisson(rate: Array, key: int, stream: int, start: int, dtype: Any = _FLOAT64) -> Array:
-    """Numbers of the Poisson distribution, in float64, one for each rate.
-
-    Below a rate of 10 by subtracting one probability after the other from one uniform number (sequential search, L. Devroye,
-    "Non-uniform random variate generation", 1986, section X.3.3), else by rejection.
-
-    Args:
-        rate: float64, finite, not negative, of one dimension.
-        key: the seed, below 2⁶⁴.
-        stream: below 2³².
-        start: how many numbers come before.
-        dtype: whose stream of numbers; they are float64 in any case.
-    """
-    attempt = _word("poisson", dtype)
-    n = len(rate)
-    if _pays(n):
-        out = np.empty(n)
-        room("sampler_loops").fill_poisson(n, start, key & 0xFFFFFFFF, key >> 32, stream, attempt, rate, out)
-        return out
-    at = np.arange(start, start + n, dtype=np.uint64)
-    value = np.zeros(n)
-    words = _philox_at(at, key, stream, attempt)
-    few = np.flatnonzero(rate < FEW)
-    mean = rate[few]
-    u, p, count = uniform_float64(words[0][few], words[1][few]), exp_float64(-mean), 0
-    while len(few) and count <= MOST:
-        more = (u >= p) & (count < MOST)
-        value[few[~more]] = count
-        few, mean, u, p = few[more], mean[more], u[more], p[more]
-        u = u - p
-        count += 1
-        p = p * (mean / count)
-    left = np.flatnonzero(rate >= FEW)
-    words = tuple(w[left] for w in words)
-    while len(left):
-        value[left], taken = poisson_attempt(*words, rate[left])
-        left = left[~taken]
-        attempt += 1
-        words = _philox_at(at[left], key, stream, attempt)
-    return value
