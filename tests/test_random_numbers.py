@@ -249,8 +249,8 @@ def next_numbers(g):
 @pytest.mark.parametrize(
     "copied",
     [
-        lambda g: (h := Generator()).set_state(g.get_state()) or h,
-        lambda g: (h := Generator()).set_state(g.get_state().numpy().copy()) or h,
+        lambda g: Generator().set_state(g.get_state()),
+        lambda g: Generator().set_state(g.get_state().numpy().copy()),
         lambda g: g.clone_state(),
         lambda g: pickle.loads(pickle.dumps(g)),
         copy.deepcopy,
@@ -681,6 +681,83 @@ def test_poisson_has_an_edge_of_zeros():
     with pytest.warns(tg.StoppedGradientWarning, match="poisson"):
         y.sum().backward()
     assert rate.grad.tolist() == [0.0, 0.0]
+
+
+FILLS = {
+    "normal_": ((1.0, 2.0), stats.norm(1, 2).cdf),
+    "uniform_": ((-1.0, 3.0), stats.uniform(-1, 4).cdf),
+    "exponential_": ((2.0,), stats.expon(scale=0.5).cdf),
+    "log_normal_": ((0.5, 0.3), stats.lognorm(0.3, scale=math.exp(0.5)).cdf),
+    "cauchy_": ((1.0, 2.0), stats.cauchy(1, 2).cdf),
+}
+
+
+@pytest.mark.parametrize("name", FILLS)
+@BOTH
+def test_a_tensor_is_filled_with_numbers_of_a_distribution(name, dtype):
+    arguments, cdf = FILLS[name]
+    x = tg.zeros(2, N // 2, dtype=dtype)
+    memory = x.numpy()
+    assert getattr(x, name)(*arguments, generator=seeded(51)) is x
+    assert np.shares_memory(x.numpy(), memory)
+    assert_distribution(x.numpy(), cdf)
+    leaf = tg.ones(2, 2, requires_grad=True)
+    assert [
+        s.name for sources in (leaf * getattr(tg.zeros(2, 2), name)()).grad_fn.sources if sources for s in sources
+    ] == [name]
+
+
+@pytest.mark.parametrize("dtype", [tg.float32, tg.float64, tg.int64, tg.uint8], ids=str)
+def test_a_tensor_is_filled_with_coins_and_waiting_times(dtype):
+    x = tg.zeros(N, dtype=dtype)
+    x.bernoulli_(0.3, generator=seeded(52))
+    assert_counts(np.bincount(x.numpy().astype(int), minlength=2), [0.7, 0.3])
+    x.geometric_(0.6, generator=seeded(53))
+    k = np.arange(1, 40)
+    assert_counts(np.bincount(x.numpy().astype(int), minlength=40)[1:], 0.6 * 0.4 ** (k - 1))
+    x.bernoulli_(tg.tensor([0.0, 1.0]).expand(N // 2, 2).reshape(-1))
+    assert not x.numpy()[::2].any() and x.numpy()[1::2].all()
+
+
+@pytest.mark.parametrize("name", [*FILLS, "bernoulli_", "geometric_"])
+def test_what_was_filled_hands_zeros_back(name):
+    leaf = tg.ones(3, requires_grad=True)
+    x = leaf * 2
+    getattr(x, name)(*(() if name != "geometric_" else (0.5,)))
+    x.sum().backward()
+    assert leaf.grad.tolist() == [0.0] * 3
+    with pytest.raises(RuntimeError, match="leaf"):
+        getattr(leaf, name)(*(() if name != "geometric_" else (0.5,)))
+
+
+@pytest.mark.parametrize(
+    "call, error, text",
+    [
+        (lambda x: x.normal_(0, -1), RuntimeError, "-1"),
+        (lambda x: x.uniform_(3, 1), RuntimeError, "3"),
+        (lambda x: x.exponential_(0), RuntimeError, "0"),
+        (lambda x: x.log_normal_(0, 0), RuntimeError, "0"),
+        (lambda x: x.cauchy_(0, -2), RuntimeError, "-2"),
+        (lambda x: x.geometric_(1.0), RuntimeError, "1.0"),
+        (lambda x: x.bernoulli_(2), RuntimeError, "2"),
+        (lambda x: x.bernoulli_(tg.tensor([0.5, -0.5, 0.5])), RuntimeError, "-0.5"),
+        (lambda x: x.bernoulli_(tg.tensor([0.5, 0.5])), RuntimeError, "broadcast"),
+        (lambda x: x.to(tg.int64).normal_(), NotImplementedError, "int64"),
+        (lambda x: x.to(tg.int64).uniform_(), NotImplementedError, "int64"),
+        (lambda x: x.to(tg.int64).exponential_(), RuntimeError, "int64"),
+    ],
+)
+def test_a_fill_that_cannot_be_is_refused_and_draws_nothing(call, error, text):
+    before = bytes(tg.get_rng_state().numpy())
+    with pytest.raises(error, match=text):
+        call(tg.zeros(3))
+    assert bytes(tg.get_rng_state().numpy()) == before
+
+
+def test_uniform_never_reaches_its_upper_end():
+    x = tg.zeros(N).uniform_(1, 1 + 2.0**-22, generator=seeded(54)).numpy()
+    assert set(x.tolist()) == {1.0 + k * 2.0**-23 for k in range(2)}
+    assert tg.zeros(3).uniform_(2, 2).tolist() == [2.0] * 3
 
 
 def test_small_draws_import_no_compiler():

@@ -186,8 +186,8 @@ class Generator:
     def _all_streams(self) -> Iterator[_Stream | None]:
         return (self._streams[kind].get(dtype) for kind in samplers.KINDS for dtype in (_FLOAT32, _FLOAT64))
 
-    def set_state(self, new_state: Any) -> None:
-        """Go on from a state that `get_state` handed out, of this generator or another.
+    def set_state(self, new_state: Any) -> Generator:
+        """Go on from a state that `get_state` handed out, of this generator or another, and return this one.
 
         Args:
             new_state: a tensor of uint8, or an array.
@@ -212,6 +212,7 @@ class Generator:
         for (kind, dtype), place in zip(kinds, places, strict=True):
             if place:
                 self._streams[kind][dtype] = _Stream(kind, dtype, key, stream, place)
+        return self
 
     def clone_state(self) -> Generator:
         """A generator that goes on with the same numbers as this one, and of which this one knows nothing."""
@@ -375,9 +376,7 @@ class Generator:
 
 
 def _restored(state: Array) -> Generator:
-    made = Generator.__new__(Generator)
-    made.set_state(state)
-    return made
+    return Generator.__new__(Generator).set_state(state)
 
 
 default_generator = Generator()

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.graph import Source, Stop
+from tinygrad_rp.in_place import change, refuse_change
 from tinygrad_rp.operation import operation, public
+from tinygrad_rp.ops.assign import OVERWRITTEN
 from tinygrad_rp.ops.create import shape_of
 from tinygrad_rp.random import Generator, default_generator
 from tinygrad_rp.tensor import RANGES, Tensor, as_dtype, bool_, float32, float64, get_default_dtype, int64, wrap
@@ -458,5 +460,224 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     return _poisson(input, generator or default_generator)
 
 
-for _function in (bernoulli, multinomial, poisson):
+# --------------------------------------------------------------------------------------- filling a tensor with numbers
+
+
+def _fill(name: str, rule: Any, formula: str, parameters: str, node: str) -> Any:
+    """The method that fills a tensor with what a rule draws."""
+    return operation(
+        f"fill_{name}",
+        rule,
+        formula,
+        signature=f"input, {parameters}, generator",
+        stops={"x": OVERWRITTEN},
+        node=node,
+        title=f"{name}_",
+        method=False,
+    )
+
+
+def _filled(self: Tensor, name: str, node: Any, *arguments: Any) -> Tensor:
+    out = node(self, *arguments)
+    if out._node is None:
+        out._origin = (Source("noise", name),)
+    return change(self, out, f"{name}()")
+
+
+def _need_floating(name: str, self: Tensor, error: type[Exception]) -> None:
+    refuse_change(self, f"{name}()")
+    if self._array.dtype.kind != "f":
+        raise error(f"{name}() draws floating-point numbers, and the tensor holds {self._array.dtype}")
+
+
+def _drawn_uniform(x: Any, low: float, high: float, generator: Generator) -> Any:
+    type_ = x.dtype.type
+    drawn = generator.uniform(x.shape, x.dtype) * type_(high - low) + type_(low)
+    return np.where(
+        drawn < high, drawn, type_(low)
+    )  # what was rounded up to the upper end, which is not part of the range
+
+
+def _drawn_geometric(x: Any, p: float, generator: Generator) -> Any:
+    waited = np.ceil(generator.exponential(x.shape, float64) / -np.log1p(-p))
+    greatest = _HELD[x.dtype][1] if x.dtype.kind != "f" else np.inf
+    return np.clip(waited, 1, greatest).astype(x.dtype)
+
+
+_fill_normal = _fill(
+    "normal",
+    lambda x, mean, std, generator: generator.normal(x.shape, x.dtype) * x.dtype.type(std) + x.dtype.type(mean),
+    "z ~ N(mean, std²), whatever was there",
+    "mean, std",
+    "NormalBackward0",
+)
+_fill_uniform = _fill(
+    "uniform", _drawn_uniform, "u ~ U[low, high), whatever was there", "low, high", "UniformBackward0"
+)
+_fill_exponential = _fill(
+    "exponential",
+    lambda x, rate, generator: generator.exponential(x.shape, x.dtype) / x.dtype.type(rate),
+    "z ~ Exponential(rate), whatever was there",
+    "rate",
+    "ExponentialBackward0",
+)
+_fill_log_normal = _fill(
+    "log_normal",
+    lambda x, mean, std, generator: np.exp(generator.normal(x.shape, x.dtype) * x.dtype.type(std) + x.dtype.type(mean)),
+    "log z ~ N(mean, std²), whatever was there",
+    "mean, std",
+    "LogNormalBackward0",
+)
+_fill_cauchy = _fill(
+    "cauchy",
+    lambda x, median, sigma, generator: (
+        np.tan(np.pi * (generator.uniform(x.shape, float64) - 0.5)) * sigma + median
+    ).astype(x.dtype),
+    "z ~ Cauchy(median, sigma), whatever was there",
+    "median, sigma",
+    "CauchyBackward0",
+)
+_fill_geometric = _fill(
+    "geometric", _drawn_geometric, "k ~ Geometric(p), from 1 on, whatever was there", "p", "GeometricBackward0"
+)
+_fill_bernoulli = _fill(
+    "bernoulli",
+    lambda x, p, generator: generator.bernoulli(p, x.shape).astype(x.dtype),
+    "y ~ Bernoulli(p), whatever was there",
+    "p",
+    "BernoulliBackward2",
+)
+_fill_bernoulli_of = operation(
+    "fill_bernoulli_of",
+    lambda x, p, generator: generator.bernoulli(p, x.shape).astype(x.dtype),
+    "y ~ Bernoulli(p), whatever was there",
+    signature="input, p, generator",
+    inputs=2,
+    stops={"x": OVERWRITTEN, "p": BERNOULLI},
+    node="BernoulliBackward1",
+    title="bernoulli_",
+    method=False,
+)
+
+
+def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill this tensor with numbers of the normal distribution, and return it.
+
+    Raises:
+        NotImplementedError: it does not hold floating-point numbers.
+        RuntimeError: ``std`` is negative.
+    """
+    _need_floating("normal_", self, NotImplementedError)
+    if not std >= 0:
+        raise RuntimeError(f"normal_(): std must not be negative (or NaN), and is {std}")
+    return _filled(self, "normal_", _fill_normal, mean, std, generator or default_generator)
+
+
+def uniform_(self: Tensor, low: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill this tensor with numbers of the uniform distribution on [low, to), and return it.
+
+    Raises:
+        NotImplementedError: it does not hold floating-point numbers.
+        RuntimeError: ``low`` is greater than ``to``.
+    """
+    _need_floating("uniform_", self, NotImplementedError)
+    if not low <= to:
+        raise RuntimeError(
+            f"uniform_(): the lower end must not be greater than the upper one, and they are {low} and {to}"
+        )
+    return _filled(self, "uniform_", _fill_uniform, low, to, generator or default_generator)
+
+
+def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill this tensor with numbers of the exponential distribution of rate ``lambd``, and return it.
+
+    Raises:
+        RuntimeError: it does not hold floating-point numbers, or the rate is not positive.
+    """
+    _need_floating("exponential_", self, RuntimeError)
+    if not lambd > 0:
+        raise RuntimeError(f"exponential_(): lambd must be positive, and is {lambd}")
+    return _filled(self, "exponential_", _fill_exponential, lambd, generator or default_generator)
+
+
+def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
+    """Fill this tensor with numbers whose logarithms are of the normal distribution, and return it.
+
+    Raises:
+        RuntimeError: it does not hold floating-point numbers, or ``std`` is not positive.
+    """
+    _need_floating("log_normal_", self, RuntimeError)
+    if not std > 0:
+        raise RuntimeError(f"log_normal_(): std must be positive, and is {std}")
+    return _filled(self, "log_normal_", _fill_log_normal, mean, std, generator or default_generator)
+
+
+def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
+    """Fill this tensor with numbers of the Cauchy distribution, and return it.
+
+    Raises:
+        RuntimeError: it does not hold floating-point numbers, or ``sigma`` is not positive.
+    """
+    _need_floating("cauchy_", self, RuntimeError)
+    if not sigma > 0:
+        raise RuntimeError(f"cauchy_(): sigma must be positive, and is {sigma}")
+    return _filled(self, "cauchy_", _fill_cauchy, median, sigma, generator or default_generator)
+
+
+def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """Fill this tensor with the numbers of the trials up to the first success, of probability ``p``, and return it.
+
+    In a dtype of integers, greater numbers become the greatest that it holds.
+
+    Raises:
+        RuntimeError: ``p`` lies outside (0, 1).
+    """
+    refuse_change(self, "geometric_()")
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_(): p must lie in (0, 1), and is {p}")
+    return _filled(self, "geometric_", _fill_geometric, p, generator or default_generator)
+
+
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fill this tensor with 1, with probability ``p``, and else 0, and return it.
+
+    Args:
+        p: a number, or a tensor that broadcasts to the shape of this one.
+        generator: where the numbers come from.
+
+    Raises:
+        RuntimeError: a probability lies outside [0, 1], is no floating-point number, or the shapes do not fit.
+    """
+    refuse_change(self, "bernoulli_()")
+    source = generator or default_generator
+    if not isinstance(p, Tensor):
+        if not 0 <= p <= 1:
+            raise RuntimeError(f"bernoulli_(): p must lie in [0, 1], and is {p}")
+        return _filled(self, "bernoulli_", _fill_bernoulli, p, source)
+    given = p._array
+    fits = (given >= 0) & (given <= 1)
+    if given.dtype.kind != "f" or not fits.all():
+        wrong = f"hold {given.dtype}" if given.dtype.kind != "f" else f"one is {given[~fits].flat[0]}"
+        raise RuntimeError(f"bernoulli_(): probabilities must be floating-point numbers in [0, 1], and {wrong}")
+    try:
+        np.broadcast_to(given, self._array.shape)
+    except ValueError:
+        raise RuntimeError(
+            f"bernoulli_(): p of shape {list(given.shape)} does not broadcast to the shape {list(self.shape)} of the tensor"
+        ) from None
+    return _filled(self, "bernoulli_", _fill_bernoulli_of, p, source)
+
+
+for _function in (
+    bernoulli,
+    bernoulli_,
+    cauchy_,
+    exponential_,
+    geometric_,
+    log_normal_,
+    multinomial,
+    normal_,
+    poisson,
+    uniform_,
+):
     public(_function)
