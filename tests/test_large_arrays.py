@@ -1133,7 +1133,7 @@ def test_a_second_process_does_not_compile_again(warm):
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()}
     assert before, "the cache folder was made, and is used"
     for choice in ("numba", "auto"):
-        assert loaded(FIRST_LARGE, CACHE_DIR=folder, KERNELS=choice) == ["llvmlite"]
+        assert "numba" not in loaded(FIRST_LARGE, CACHE_DIR=folder, KERNELS=choice)
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*") if file.is_file()} == before
 
 

@@ -761,6 +761,14 @@ def _kernels_of(name: str) -> Any:
     return room("reductions").AlongRows(declared.kernel, declared.forward, names)
 
 
+@functools.cache
+def _needed(node_class: type[OperationNode], places: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of these inputs, and of what their derivatives ask for."""
+    tensors, derivatives, _ = node_class.declared_rules
+    wanted = tuple(tensors[i] for i in places)
+    return wanted, tuple(dict.fromkeys(a for x in wanted for a in argument_names(derivatives[x])))
+
+
 def _saves_large(node: OperationNode) -> bool:
     saved = [getattr(node, name) for name in node.saves]
     return any(type(value) is ndarray and value.size > LARGE for value in saved)
@@ -769,18 +777,17 @@ def _saves_large(node: OperationNode) -> bool:
 def _compiled_pairs(node: OperationNode, g: Array, edges: tuple[Any, ...]) -> Iterable[tuple[Any, Any]] | None:
     """What the rules of a large node hand on, computed in one loop; ``None`` where there is no such loop."""
     tensors, derivatives, stops = node.declared_rules
-    wanted, shapes = [], []
-    for x, edge in zip(tensors, edges, strict=True):
-        if edge is not None and x in derivatives:
-            sums = math.prod(edge.shape) == 1
-            if sums or derivatives[x] is not SAME:
-                wanted.append(x)
-                shapes.append(edge.shape)
-    if not wanted:
+    places = tuple(
+        i
+        for i, (x, edge) in enumerate(zip(tensors, edges, strict=True))
+        if edge is not None and x in derivatives and (derivatives[x] is not SAME or math.prod(edge.shape) == 1)
+    )
+    if not places:
         return None
-    names = {argument: None for x in wanted for argument in argument_names(derivatives[x])}
-    given = {name: g if name == "g" else getattr(node, name) for name in names}
-    found = _kernels_of(node.declared_name).backward(given, tuple(wanted), shapes)
+    wanted, names = _needed(type(node), places)  # type: ignore[arg-type]
+    values = [g if name == "g" else getattr(node, name) for name in names]
+    shapes = tuple([edges[i].shape for i in places])
+    found = _kernels_of(node.declared_name).backward(wanted, names, values, shapes)
     if found is None:
         return None
     gradients = dict(zip(wanted, found, strict=True))

@@ -29,7 +29,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FunctionType
 from typing import Any, overload
@@ -39,7 +39,7 @@ from numpy import ndarray
 
 from tinygrad_rp.kernels import choice
 
-__all__ = ["Kernel", "kernel"]
+__all__ = ["GRAIN", "Kernel", "kernel", "share"]
 
 Array = ndarray[Any, Any]
 
@@ -63,6 +63,19 @@ def _workers() -> ThreadPoolExecutor:
         return _pool
 
 
+def share(run: Callable[[int, int], None], n: int, parts: int) -> None:
+    """Run ``run(start, stop)`` for all of ``range(n)``, in so many parts at once, but no more than there are threads."""
+    parts = min(parts, choice.threads, n)
+    bounds = [n * i // parts for i in range(parts + 1)]
+    submit = _workers().submit
+    others = [submit(run, start, stop) for start, stop in itertools.pairwise(bounds[1:])]
+    try:
+        run(0, bounds[1])
+    finally:
+        for other in others:
+            other.result()
+
+
 def _begin_anew() -> None:
     """In a forked child, in which the threads of its parent do not exist."""
     global _pool, _lock
@@ -83,7 +96,7 @@ _KNOWN_LAYOUT = _pointer_at(id(_probe) + _HEAD).value == _probe.ctypes.data
 
 def _address(array: Array) -> int:
     """Where the data of an array begin: what ``array.ctypes.data`` says after five times the time."""
-    return (_pointer_at(id(array) + _HEAD).value if _KNOWN_LAYOUT else array.ctypes.data) or 0
+    return _pointer_at(id(array) + _HEAD).value if _KNOWN_LAYOUT else array.ctypes.data  # type: ignore[return-value]
 
 
 class Kernel:
@@ -115,38 +128,34 @@ class Kernel:
             n: how many.
             arguments: contiguous arrays, each of a multiple of ``n`` elements where it is not needed whole, and numbers.
         """
+        self.run(self.entry(arguments), n, arguments, max(a.size for a in arguments if type(a) is ndarray))
+
+    def entry(self, arguments: Sequence[Any]) -> Callable[..., Any]:
+        """The machine code for arguments of these kinds."""
         key = tuple([a.dtype.char if type(a) is ndarray else type(a) for a in arguments])
-        entry = self._compiled.get(key)
-        if entry is None:
-            entry = self._prepare(key)
-        largest = 0
-        values: list[Any] = []
-        for a in arguments:
-            if type(a) is ndarray:
-                values.append(_address(a))
-                if a.size > largest:
-                    largest = a.size
-            else:
-                values.append(a)
-        if not n:
+        return self._compiled.get(key) or self._prepare(key)
+
+    def run(self, entry: Callable[..., Any], n: int, arguments: Sequence[Any], size: int) -> None:
+        """Run machine code; ``size``, the number of elements, says whether it is worth more than one thread."""
+        values = [_address(a) if type(a) is ndarray else a for a in arguments]
+        first = (0,) if self._counts else ()
+        parts = size // GRAIN
+        if parts < 2 or choice.threads < 2 or n < 2:
+            if n:
+                entry(n, *first, *values)
             return
-        parts = min(choice.threads, largest // GRAIN, n)
-        if parts <= 1:
-            entry(n, *([0] if self._counts else ()), *values)
-            return
-        bounds = [n * i // parts for i in range(parts + 1)]
         steps = [
             a.nbytes // n if type(a) is ndarray and not shared else 0
             for a, shared in zip(arguments, self._shared, strict=True)
         ]
-        submit = _workers().submit
-        waiting: list[Future[None]] = []
-        for start, stop in itertools.pairwise(bounds[1:]):
+
+        def run(
+            start: int, stop: int, _: Any = arguments
+        ) -> None:  # whose memory is in use until the last part is done
             moved = [v + start * step if step else v for v, step in zip(values, steps, strict=True)]
-            waiting.append(submit(entry, stop - start, *([start] if self._counts else ()), *moved))
-        entry(bounds[1], *([0] if self._counts else ()), *values)
-        for future in waiting:
-            future.result()
+            entry(stop - start, *((start,) if self._counts else ()), *moved)
+
+        share(run, n, parts)
 
     def _prepare(self, key: tuple[Any, ...]) -> Callable[..., None]:
         """Machine code for arguments of these kinds: from the cache folder, or compiled."""

@@ -33,8 +33,8 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_rp.kernels import primitives, vector_math
-from tinygrad_rp.kernels.choice import usable
-from tinygrad_rp.kernels.compiler import Kernel
+from tinygrad_rp.kernels.choice import MODE, usable
+from tinygrad_rp.kernels.compiler import GRAIN, Kernel, share
 
 __all__ = ["Elementwise", "NotTraceable", "Update"]
 
@@ -46,6 +46,8 @@ LEAST_ROW = 8
 """Shorter rows go to NumPy."""
 MANY = 64
 """An operation has so many loops, for its layouts and for parameters whose value its rules ask for; the rest is left to NumPy."""
+MANY_SHAPES = 1024
+"""For so many shapes an operation remembers how they are gone through."""
 
 BOOL, FLOAT, DOUBLE = np.dtype(np.bool_), np.dtype(np.float32), np.dtype(np.float64)
 
@@ -106,6 +108,8 @@ class _Program:
         self.lines: list[str] = []
         self.known: dict[str, str] = {}
         self.constants: dict[str, Any] = {}
+        self.ufuncs: list[tuple[np.ufunc, tuple[Any, ...]]] = []
+        """NumPy's functions that were called, with their operands."""
 
     def step(self, text: str, dtype: np.dtype[Any]) -> Symbol:
         name = self.known.get(text)
@@ -159,9 +163,10 @@ class Symbol:
             return Total(self)
         if method != "__call__" or options:
             raise NotTraceable(f"the rule uses {ufunc.__name__} in a way that is not element by element")
+        program = self.program
+        program.ufuncs.append((ufunc, operands))
         if ufunc is np.power:
             return _power(*operands)
-        program = self.program
         if ufunc in _LOGIC:
             found = [_symbol(program, value, BOOL) for value in operands]
             if any(s.dtype != BOOL for s in found):
@@ -311,6 +316,8 @@ class _Loop:
             inputs[operand] = program.step(f"{operand}_ != 0", BOOL) if dtype == BOOL else symbol
             if operand.endswith("_shape"):
                 inputs[operand] = (symbol,)
+        self.names = {x for x, _, _ in operands}
+        self.dtype = program.dtype
         self.dtypes: list[np.dtype[Any]] = []
         results = []
         summed = list(summed)
@@ -327,6 +334,10 @@ class _Loop:
         if rows and any(summed):
             raise NotTraceable("a sum over rows that lie apart")
         self.summed = summed
+        self.sums = [i for i, total in enumerate(summed) if total]
+        self.entry: Any = None
+        """The machine code, once there is some."""
+        self.shared = _single(program, [x for x, _, _ in operands], results, summed, rows or bool(into))
         name = name.replace(" ", "_")
         text = _loop_text(name, program.lines, operands, results, self.dtypes, summed, rows, into)
         filename = f"<kernel {name}>"
@@ -335,32 +346,76 @@ class _Loop:
         exec(compile(text, filename, "exec"), namespace)
         loop: FunctionType = namespace[name]
         constants = "".join(sorted(program.constants))
-        shared = tuple(loop.__code__.co_varnames) if rows or any(summed) else _ones(operands)
+        whole = tuple(loop.__code__.co_varnames) if rows or any(summed) else _ones(operands)
         # NaN where a compiled sine does not reach; NumPy's does
         self.reaches_all = not any("sin_" in line or "cos_" in line for line in program.lines)
-        self.kernel = Kernel(loop, shared, text + constants, any(summed))
+        self.kernel = Kernel(loop, whole, text + constants, any(summed))
 
     def run(self, arrays: list[Array], layout: _Layout, shapes: Sequence[Any]) -> list[Any] | None:
         """The results of the rules, of which sums have these ``shapes``; ``None``, where NumPy must be asked."""
-        size = math.prod(layout.shape)
-        blocks = -(-size // BLOCK)
-        outs = [
-            np.empty(blocks) if total else np.empty(layout.shape, dtype, layout.order)
-            for total, dtype in zip(self.summed, self.dtypes, strict=True)
-        ]
-        if layout.columns:
-            self.kernel(size // layout.columns, layout.columns, *arrays, *layout.at, *outs)
-        elif any(self.summed):
-            self.kernel(blocks, size, *arrays, *outs)
+        size = layout.size
+        if self.shared is not None:
+            if size < 2 * GRAIN or layout.order != "C":
+                return None
+            return [_by_numpy(*self.shared, arrays, layout, self.dtypes[0])]
+        shape, order = layout.shape, layout.order
+        if self.sums:
+            n = -(-size // BLOCK)
+            outs = [
+                np.empty(n) if total else np.empty(shape, dtype, order)
+                for total, dtype in zip(self.summed, self.dtypes, strict=True)
+            ]
+            arguments = [size, *arrays, *outs]
         else:
-            self.kernel(size, *arrays, *outs)
+            outs = [np.empty(shape, dtype, order) for dtype in self.dtypes]
+            n, arguments = size, [*arrays, *outs]
+            if layout.columns:
+                n, arguments = size // layout.columns, [layout.columns, *arrays, *layout.at, *outs]
+        if self.entry is None:
+            self.entry = self.kernel.entry(arguments)
+        self.kernel.run(self.entry, n, arguments, size)
         if not self.reaches_all and any(np.isnan(out).any() for out in outs):
             return None
-        for i, total in enumerate(self.summed):
-            if total:
-                value = np.add.reduce(outs[i]) / (size if self.means[i] else 1)
-                outs[i] = np.asarray(value, self.dtypes[i]).reshape(shapes[i] or ())
+        for i in self.sums:
+            value = np.add.reduce(outs[i]) / (size if self.means[i] else 1)
+            outs[i] = np.asarray(value, self.dtypes[i]).reshape(shapes[i] or ())
         return outs
+
+
+def _single(
+    program: _Program, names: list[str], results: list[str], summed: Sequence[bool], apart: bool
+) -> tuple[np.ufunc, list[Any]] | None:
+    """Where a rule is one function of NumPy's: this, and which operands it takes; numbers stand for themselves."""
+    if (
+        MODE == "numba"
+        or apart
+        or any(summed)
+        or len(results) != 1
+        or len(program.lines) != 1
+        or len(program.ufuncs) != 1
+    ):
+        return None
+    ufunc, operands = program.ufuncs[0]
+    places = {f"{name}_": i for i, name in enumerate(names)}
+    taken = [places.get(v.name) if isinstance(v, Symbol) else np.asarray(v, program.dtype) for v in operands]
+    return None if any(place is None for place in taken) else (ufunc, taken)
+
+
+def _by_numpy(
+    ufunc: np.ufunc, operands: list[Any], arrays: list[Array], layout: _Layout, dtype: np.dtype[Any]
+) -> Array:
+    """A single function of NumPy's, shared out among threads: its own loops are as good as compiled ones."""
+    out = np.empty(layout.shape, dtype)
+    given = [arrays[v] if type(v) is int else v for v in operands]
+    flat = [v.reshape(-1) if v.shape == layout.shape and any(v.strides) else v[(0,) * v.ndim] for v in given]
+    results = out.reshape(-1)
+
+    def run(start: int, stop: int) -> None:
+        with np.errstate(all="ignore"):
+            ufunc(*[v[start:stop] if v.ndim else v for v in flat], out=results[start:stop])
+
+    share(run, layout.size, layout.size // GRAIN)
+    return out
 
 
 def _ones(operands: Sequence[tuple[str, np.dtype[Any], str]]) -> tuple[str, ...]:
@@ -426,10 +481,11 @@ def _loop_text(
 class _Layout:
     """How the operands of a loop lie in memory: which have a value for each element, and which one for all."""
 
-    __slots__ = ("at", "columns", "kinds", "order", "shape")
+    __slots__ = ("at", "columns", "kinds", "order", "shape", "size")
 
     def __init__(self, shape: tuple[int, ...], kinds: tuple[str, ...], order: str = "C") -> None:
         self.shape = shape
+        self.size = math.prod(shape)
         self.kinds = kinds
         self.order: Any = order
         self.columns = 0
@@ -517,84 +573,112 @@ class Elementwise:
         self.names = names
         self.arrays = {*inputs, "g", "out"}
         self.derivatives = derivatives
+        self._plans: dict[Any, tuple[_Loop, _Layout] | None] = {}
+        """For what arguments look like: the loop, and how they lie in memory; ``None`` where NumPy is asked."""
         self._loops: dict[Any, _Loop | None] = {}
         self._asks: set[Any] = set()
         """Rules that ask for the value of a parameter."""
 
     def forward(self, *arguments: Any) -> Any:
         """The result, by a compiled loop where there is one, else by NumPy."""
-        given = dict(zip(self.names, arguments, strict=True))
-        found = self._run("forward", (), given, (None,))
+        found = self._run((), self.names, arguments, (None,))
         return self.formula(*arguments) if found is None else found[0]
 
-    def backward(self, given: dict[str, Any], wanted: tuple[str, ...], shapes: Sequence[Any]) -> list[Any] | None:
+    def backward(
+        self, wanted: tuple[str, ...], names: tuple[str, ...], values: Sequence[Any], shapes: tuple[Any, ...]
+    ) -> list[Any] | None:
         """The gradients of some inputs, in one loop; ``None``, where there is none.
 
         Args:
-            given: what the derivatives need, by name.
             wanted: the inputs.
-            shapes: of each of them: where it has one element, its gradient is summed up.
+            names: what their derivatives need.
+            values: of these.
+            shapes: of each input: where it has one element, its gradient is summed up.
         """
-        return self._run("backward", wanted, given, shapes)
+        return self._run(wanted, names, values, shapes)
 
     def _run(
-        self, what: str, wanted: tuple[str, ...], given: dict[str, Any], shapes: Sequence[Any]
+        self, wanted: tuple[str, ...], names: tuple[str, ...], values: Sequence[Any], shapes: tuple[Any, ...]
     ) -> list[Any] | None:
-        wide = next((v.dtype for v in given.values() if type(v) is ndarray and v.dtype != BOOL), None)
-        if wide is not FLOAT and wide is not DOUBLE:
+        arrays = self.arrays
+        key: list[Any] = [wanted, shapes]
+        for name, value in zip(names, values, strict=True):
+            if type(value) is ndarray:
+                key.append((value.shape, value.strides, value.dtype.num))
+            else:
+                key.append(type(value) if type(value) is float or name in arrays else (type(value), repr(value)))
+        look = tuple(key)
+        if wanted in self._asks:
+            look = (*look, *(repr(value) for value in values if type(value) is float))
+        try:
+            plan = self._plans[look]
+        except KeyError:
+            if len(self._plans) > MANY_SHAPES:
+                self._plans.clear()
+            plan = self._plans[look] = self._plan(wanted, dict(zip(names, values, strict=True)), shapes)
+            if wanted in self._asks:  # as it has just turned out
+                del self._plans[look]
+        if plan is None:
             return None
+        loop, layout = plan
+        dtype = loop.dtype
+        operands = []
+        for name, value in zip(names, values, strict=True):
+            if type(value) is ndarray:
+                operands.append(value)
+            elif name in loop.names:
+                operands.append(np.asarray(math.prod(value) if name.endswith("_shape") else value, dtype))
+        return loop.run(operands, layout, shapes)
+
+    def _plan(
+        self, wanted: tuple[str, ...], given: dict[str, Any], shapes: tuple[Any, ...]
+    ) -> tuple[_Loop, _Layout] | None:
+        """The loop for such arguments, and their layout; ``None`` where they have none."""
+        dtype = next((v.dtype for v in given.values() if type(v) is ndarray and v.dtype != BOOL), None)
+        if dtype is not FLOAT and dtype is not DOUBLE:
+            return None
+        by_value = wanted in self._asks
         operands: dict[str, Array] = {}
         fixed: dict[str, Any] = {}
-        by_value = (what, wanted) in self._asks
         for name, value in given.items():
             if type(value) is ndarray:
-                if value.dtype is not wide and value.dtype != BOOL:
+                if value.dtype is not dtype and value.dtype != BOOL:
                     return None
                 operands[name] = value
-            elif name.endswith("_shape"):  # of which a loop, made for any number of elements, can only know that number
-                operands[name] = np.asarray(math.prod(value), wide)
-            elif name in self.arrays or (type(value) is float and not by_value):
-                operands[name] = np.asarray(value, wide)
+            elif name in self.arrays or name.endswith("_shape") or (type(value) is float and not by_value):
+                operands[name] = np.empty((), dtype)  # a number for all
             else:
                 fixed[name] = value
         layout = _layout_of(list(operands.values()))
         if layout is None or not usable():
             return None
         summed = tuple([s is not None and not layout.columns and math.prod(s) == 1 for s in shapes])
-        loop = self._loop(what, wanted, operands, fixed, layout, summed)
+        kinds = tuple([(x, a.dtype, kind) for (x, a), kind in zip(operands.items(), layout.kinds, strict=True)])
+        loop = self._loop(wanted, kinds, layout.columns > 0, summed, fixed)
         if loop is None and not by_value and any(type(value) is float for value in given.values()):
-            self._asks.add((what, wanted))
-            return self._run(what, wanted, given, shapes)
-        return None if loop is None else loop.run(list(operands.values()), layout, shapes)
+            self._asks.add(wanted)
+            return self._plan(wanted, given, shapes)
+        return None if loop is None else (loop, layout)
 
     def _loop(
-        self,
-        what: str,
-        wanted: tuple[str, ...],
-        operands: dict[str, Array],
-        fixed: dict[str, Any],
-        layout: _Layout,
-        summed: tuple[bool, ...],
+        self, wanted: tuple[str, ...], kinds: Any, rows: bool, summed: tuple[bool, ...], fixed: dict[str, Any]
     ) -> _Loop | None:
-        """The loop for operands that lie so; ``None`` where the rule has none, or has had too many."""
-        kinds = tuple([(x, a.dtype, kind) for (x, a), kind in zip(operands.items(), layout.kinds, strict=True)])
-        key = (what, wanted, kinds, layout.columns > 0, summed, tuple(fixed.items()))
-        try:
-            return self._loops[key]
-        except KeyError:
+        """The loop for operands of these kinds; ``None`` where the rule has none, or has had too many."""
+        key = (wanted, kinds, rows, summed, repr(fixed))
+        if key not in self._loops:
             if len(self._loops) > MANY:
                 return None
-        name = "_".join((self.name, what, *wanted))
-        if what == "forward":
-            rules = [lambda known: self.formula(*(known[x] for x in self.names))]
-        else:
-            rules = [functools.partial(_of_rule, self.derivatives[x]) for x in wanted]
-        try:
-            loop = _Loop(name, rules, kinds, summed, fixed, layout.columns > 0)
-        except NotTraceable:
-            loop = None
-        self._loops[key] = loop
-        return loop
+            rules: list[Callable[[dict[str, Any]], Any]]
+            if wanted:
+                rules = [functools.partial(_of_rule, self.derivatives[x]) for x in wanted]
+            else:
+                rules = [lambda known: self.formula(*(known[x] for x in self.names))]
+            name = "_".join((self.name, "backward" if wanted else "forward", *wanted))
+            try:
+                self._loops[key] = _Loop(name, rules, kinds, summed, fixed, rows)
+            except NotTraceable:
+                self._loops[key] = None
+        return self._loops[key]
 
 
 def _of_rule(rule: Callable[..., Any], known: dict[str, Any]) -> Any:

@@ -230,9 +230,12 @@ class AlongRows:
             return self.formula(*arguments)
         return out.reshape(shape + (1,) * (x.ndim - kept)) if self.reduces and given["keepdim"] else out
 
-    def backward(self, given: dict[str, Any], wanted: Sequence[str], shapes: Sequence[Any]) -> list[Any] | None:
+    def backward(
+        self, wanted: tuple[str, ...], names: tuple[str, ...], values: Sequence[Any], shapes: tuple[Any, ...]
+    ) -> list[Any] | None:
         """The gradient of the input, of which ``shapes`` holds the shape; ``None``, where there is no loop."""
         (shape,) = shapes
+        given = dict(zip(names, values, strict=True))
         if not _are_last(given["dim"], len(shape)):
             return None
         kept = len(shape) - (len(given["dim"]) if isinstance(given["dim"], tuple) else 1)
