@@ -49,7 +49,7 @@ __all__ = [
 Array = ndarray[Any, Any]
 
 BLOCK = 16384
-_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+_FLOAT32, _FLOAT64, _BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
 _MARK = int.from_bytes(b"philox 1", "little")
 _END = 2**62  # of a stream
 
@@ -299,14 +299,24 @@ class Generator:
         """Numbers of the standard Gumbel distribution, −log(−log u). They are always finite."""
         return self.draw("gumbel", shape, dtype)
 
-    def bernoulli(self, p: Any, shape: tuple[int, ...] | None = None) -> Array:
+    def bernoulli(self, p: Any, shape: tuple[int, ...] | None = None, dtype: Any = _BOOL) -> Array:
         """Bools that are true with probability ``p``, each of a uniform number of 53 bits.
 
         Args:
             p: a number, or an array that broadcasts to ``shape``.
             shape: that of ``p`` unless it is given.
+            dtype: as which they are returned.
         """
-        return self.draw("bernoulli", np.shape(p) if shape is None else shape, _FLOAT64) < p
+        shape = np.shape(p) if shape is None else shape
+        n = math.prod(shape)
+        if not samplers.pays(n):
+            return (self.draw("bernoulli", shape, _FLOAT64) < p).astype(dtype)
+        chances = np.asarray(p)
+        if chances.size == 1 or not any(chances.strides):
+            chances = chances[(0,) * chances.ndim].reshape(1)
+        else:
+            chances = np.broadcast_to(chances, shape).reshape(-1)
+        return samplers.coins(chances, *self._skip("bernoulli", _FLOAT64, n), n, dtype).reshape(shape)
 
     def coin(self, p: float) -> bool:
         """The next of `bernoulli`, alone."""

@@ -38,6 +38,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_rp.kernels import choice
+from tinygrad_rp.kernels.memory import keep_freed_memory
 
 __all__ = ["GRAIN", "Kernel", "kernel", "share"]
 
@@ -52,6 +53,9 @@ GRAIN = 1 << 15
 _pool: ThreadPoolExecutor | None = None
 _workers_there = 0
 _lock = threading.RLock()
+
+
+keep_freed_memory()
 
 
 def _workers() -> ThreadPoolExecutor:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.kernels.compiler import Kernel, kernel
+from tinygrad_rp.kernels.primitives import where
 from tinygrad_rp.kernels.rejection import FEW, MOST, boosted, gamma_attempt, poisson_attempt
 from tinygrad_rp.kernels.samplers import FORMULAS, philox, scaled, uniform_float64, whole_of
 from tinygrad_rp.kernels.vector_math import exp_float64
 
-__all__ = ["FILL", "fill_gamma", "fill_integers", "fill_keys", "fill_poisson"]
+__all__ = ["FILL", "fill_coins", "fill_gamma", "fill_integers", "fill_keys", "fill_own_coins", "fill_poisson"]
 
 _1, _6, _32, _LOW = (np.uint64(k) for k in (1, 6, 32, 0xFFFFFFFF))
 _D0, _D1 = np.float64(0), np.float64(1)
@@ -55,6 +56,35 @@ def _specialised(loop: Callable[..., None], made: Callable[..., Any]) -> Kernel:
 
 FILL = {key: _specialised(_four if formula.group == 256 else _two, formula.made) for key, formula in FORMULAS.items()}
 """For a formula and a dtype, the kernel that fills whole groups with their numbers."""
+
+
+@kernel(whole=("p",))
+def fill_coins(
+    n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, p: Any, no: Any, yes: Any, out: Any
+) -> None:
+    chance = p[0]
+    for g in range(n):
+        low = np.uint64(start + first + g) << _6
+        for j in range(64):
+            at = low + np.uint64(j)
+            w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(word), np.uint64(k0), np.uint64(k1))
+            i = g * 128 + j
+            out[i] = where(uniform_float64(w[0], w[1]) < chance, yes, no)
+            out[i + 64] = where(uniform_float64(w[2], w[3]) < chance, yes, no)
+
+
+@kernel
+def fill_own_coins(
+    n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, p: Any, no: Any, yes: Any, out: Any
+) -> None:
+    for g in range(n):
+        low = np.uint64(start + first + g) << _6
+        for j in range(64):
+            at = low + np.uint64(j)
+            w = philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(word), np.uint64(k0), np.uint64(k1))
+            i = g * 128 + j
+            out[i] = where(uniform_float64(w[0], w[1]) < p[i], yes, no)
+            out[i + 64] = where(uniform_float64(w[2], w[3]) < p[i + 64], yes, no)
 
 
 @kernel

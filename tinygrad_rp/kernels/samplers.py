@@ -339,6 +339,42 @@ def numbers(kind: str, dtype: Any, key: int, stream: int, start: int, n: int) ->
     return out
 
 
+def coins(p: Array, key: int, stream: int, start: int, n: int, dtype: Any) -> Array:
+    """Where numbers of the kind ``"bernoulli"`` are below ``p``, as 1 and 0 of a dtype.
+
+    Args:
+        p: float64 or float32, one for all or ``n`` of them.
+        key: the seed.
+        stream: below 2³².
+        start: how many numbers come before.
+        n: how many there are to be.
+        dtype: of the result.
+    """
+
+    def piece(begin: int, end: int) -> Array:
+        below = numbers("bernoulli", _FLOAT64, key, stream, start + begin, end - begin) < (
+            p if p.size == 1 else p[begin:end]
+        )
+        return below.astype(dtype)
+
+    group = group_of("bernoulli", _FLOAT64)
+    first, last = -(-start // group), (start + n) // group
+    if not pays(n) or last <= first or dtype.kind != "f":
+        return piece(0, n)
+    # whole groups by the compiled loop, what is cut off before and behind by NumPy
+    head, tail = first * group - start, last * group - start
+    out = np.empty(n, dtype)
+    out[:head] = piece(0, head)
+    loops = room("sampler_loops")
+    word = word_of("bernoulli", _FLOAT64)
+    chances = p if p.size == 1 else p[head:tail]
+    loop = loops.fill_coins if p.size == 1 else loops.fill_own_coins
+    one = dtype.type(1)
+    loop(last - first, first, key & 0xFFFFFFFF, key >> 32, stream, word, chances, dtype.type(0), one, out[head:tail])
+    out[tail:] = piece(tail, n)
+    return out
+
+
 # ------------------------------------------------------------------------------------------------- integers of a range
 
 

@@ -322,11 +322,12 @@ def _drawn_bernoulli(x: Any, generator: Generator) -> Any:
             drawn.fill(generator.coin(p))  # comparing arrays costs four times as much
             return drawn
     else:
-        fits = bool(((x >= 0) & (x <= 1)).all())
+        seen = x if any(x.strides) or not x.size else x[(0,) * x.ndim]  # one probability, expanded, is one
+        fits = bool(np.min(seen, initial=0) >= 0 and np.max(seen, initial=1) <= 1)
         p = None if fits else x[~((x >= 0) & (x <= 1))][0]
     if not fits:
         raise RuntimeError(f"bernoulli(): a probability must lie in [0, 1], and one is {p}")
-    return generator.bernoulli(x).astype(x.dtype)
+    return generator.bernoulli(x, dtype=x.dtype)
 
 
 _bernoulli = operation(
@@ -542,14 +543,14 @@ _fill_geometric = _fill(
 )
 _fill_bernoulli = _fill(
     "bernoulli",
-    lambda x, p, generator: generator.bernoulli(p, x.shape).astype(x.dtype),
+    lambda x, p, generator: generator.bernoulli(p, x.shape, x.dtype),
     "y ~ Bernoulli(p), whatever was there",
     "p",
     "BernoulliBackward2",
 )
 _fill_bernoulli_of = operation(
     "fill_bernoulli_of",
-    lambda x, p, generator: generator.bernoulli(p, x.shape).astype(x.dtype),
+    lambda x, p, generator: generator.bernoulli(p, x.shape, x.dtype),
     "y ~ Bernoulli(p), whatever was there",
     signature="input, p, generator",
     inputs=2,
