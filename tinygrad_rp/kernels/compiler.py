@@ -111,12 +111,19 @@ class Kernel:
         whole: the array arguments of which each thread needs all; of the others it gets the part of its items.
         source: the text of the function, where it was made; otherwise its file stands for it.
         reorders: whether sums in the loop itself, but not in functions that it calls, may be taken in any order.
+        exact: whether elementary functions must give bitwise what they give on arrays, and so do without fused multiply-add.
     """
 
     def __init__(
-        self, function: FunctionType, whole: tuple[str, ...] = (), source: str = "", reorders: bool = False
+        self,
+        function: FunctionType,
+        whole: tuple[str, ...] = (),
+        source: str = "",
+        *,
+        reorders: bool = False,
+        exact: bool = False,
     ) -> None:
-        function.__dict__["reorders"] = reorders
+        function.__dict__.update(reorders=reorders, exact=exact)
         names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
         self.function = function
         self.name = function.__name__
@@ -168,7 +175,7 @@ class Kernel:
                 kinds = tuple(_kind_of(k) for k in key)
                 if self._counts:
                     kinds = ("q", *kinds)
-                name = f"{self.name}-{_digest(self.name, self.source, repr(kinds))}"
+                name = f"{self.name}-{_digest(self.name, self.source, repr(kinds), repr(self.function.__dict__))}"
                 made = _read(name)
                 if made is None:
                     made = _compile(self.function, kinds)
@@ -182,14 +189,12 @@ def kernel(function: Callable[..., None]) -> Kernel: ...
 
 
 @overload
-def kernel(*, whole: tuple[str, ...] = (), reorders: bool = False) -> Callable[[Callable[..., None]], Kernel]: ...
+def kernel(**options: Any) -> Callable[[Callable[..., None]], Kernel]: ...
 
 
-def kernel(function: Any = None, *, whole: tuple[str, ...] = (), reorders: bool = False) -> Any:
-    """Make a `Kernel` of a loop: ``@kernel``, or ``@kernel(whole=("table",))``."""
-    if function is None:
-        return lambda function: Kernel(function, whole, reorders=reorders)
-    return Kernel(function, whole, reorders=reorders)
+def kernel(function: Any = None, **options: Any) -> Any:
+    """Make a `Kernel` of a loop: ``@kernel``, or with options of it, ``@kernel(whole=("table",))``."""
+    return Kernel(function, **options) if function else lambda function: Kernel(function, **options)
 
 
 _NUMBERS = {int: "q", float: "d"}

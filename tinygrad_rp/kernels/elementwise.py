@@ -349,7 +349,7 @@ class _Loop:
         whole = tuple(loop.__code__.co_varnames) if rows or any(summed) else _ones(operands)
         # NaN where a compiled sine does not reach; NumPy's does
         self.reaches_all = not any("sin_" in line or "cos_" in line for line in program.lines)
-        self.kernel = Kernel(loop, whole, text + constants, any(summed))
+        self.kernel = Kernel(loop, whole, text + constants, reorders=any(summed))
 
     def run(self, arrays: list[Array], layout: _Layout, shapes: Sequence[Any]) -> list[Any] | None:
         """The results of the rules, of which sums have these ``shapes``; ``None``, where NumPy must be asked."""

@@ -51,14 +51,14 @@ def _two(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, kind: An
 
 def _specialised(loop: Callable[..., None], made: Callable[..., Any]) -> Kernel:
     """The kernel of a loop, with this function for `_block`."""
-    return Kernel(FunctionType(loop.__code__, {**globals(), "_block": made}, f"fill{made.__name__}"))
+    return Kernel(FunctionType(loop.__code__, {**globals(), "_block": made}, f"fill{made.__name__}"), exact=True)
 
 
 FILL = {key: _specialised(_four if formula.group == 256 else _two, formula.made) for key, formula in FORMULAS.items()}
 """For a formula and a dtype, the kernel that fills whole groups with their numbers."""
 
 
-@kernel(whole=("p",))
+@kernel(whole=("p",), exact=True)
 def fill_coins(
     n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, p: Any, no: Any, yes: Any, out: Any
 ) -> None:
@@ -73,7 +73,7 @@ def fill_coins(
             out[i + 64] = where(uniform_float64(w[2], w[3]) < chance, yes, no)
 
 
-@kernel
+@kernel(exact=True)
 def fill_own_coins(
     n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, p: Any, no: Any, yes: Any, out: Any
 ) -> None:
@@ -87,7 +87,7 @@ def fill_own_coins(
             out[i + 64] = where(uniform_float64(w[2], w[3]) < p[i + 64], yes, no)
 
 
-@kernel
+@kernel(exact=True)
 def fill_integers(
     n: Any,
     first: Any,
@@ -121,7 +121,7 @@ def fill_integers(
             out[i] = np.int64(x[0] + np.uint64(least))
 
 
-@kernel
+@kernel(exact=True)
 def fill_keys(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, out: Any) -> None:
     for i in range(n):
         at = np.uint64(start + first + i)
@@ -129,7 +129,7 @@ def fill_keys(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, wor
         out[i] = whole_of(w[0], w[1])
 
 
-@kernel
+@kernel(exact=True)
 def fill_gamma(
     n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, concentration: Any, out: Any
 ) -> None:
@@ -150,7 +150,7 @@ def fill_gamma(
         out[i] = boosted(value, w[0], w[1], alpha)
 
 
-@kernel
+@kernel(exact=True)
 def fill_poisson(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, rate: Any, out: Any) -> None:
     for i in range(n):
         at = np.uint64(start + first + i)

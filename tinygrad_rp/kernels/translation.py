@@ -16,9 +16,9 @@ import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic, lower_builtin, overload, type_callable
 
-from tinygrad_rp.kernels import machine, primitives
+from tinygrad_rp.kernels import machine, primitives, vector_math
 
 __all__ = ["translate"]
 
@@ -70,15 +70,6 @@ def _load(context: Any, pointer: Any, index: Any) -> Any:
     return pointer.dtype(pointer, types.intp), generate
 
 
-@intrinsic  # type: ignore[arg-type]
-def _store(context: Any, pointer: Any, index: Any, value: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], builder.gep(arguments[0], [arguments[1]]))
-        return context.get_dummy_value()
-
-    return types.none(pointer, types.intp, pointer.dtype), generate
-
-
 def _instruction(name: str) -> Any:
     """What generates the instruction of a function that LLVM knows."""
 
@@ -118,16 +109,29 @@ def _get(pointer: Any, index: Any) -> Any:
     return None
 
 
-@overload(operator.setitem, strict=False)
-def _set(pointer: Any, index: Any, value: Any) -> Any:
-    if isinstance(pointer, types.CPointer):
-        return lambda pointer, index, value: _store(pointer, index, value)  # type: ignore[call-arg]
-    return None
+@type_callable(operator.setitem)
+def _type_of_set(context: Any) -> Any:
+    def typed(pointer: Any, index: Any, value: Any) -> Any:
+        return types.none if isinstance(pointer, types.CPointer) and isinstance(index, types.Integer) else None
+
+    return typed
+
+
+@lower_builtin(operator.setitem, types.CPointer, types.Integer, types.Any)  # type: ignore[no-untyped-call, untyped-decorator]
+def _set(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    pointer, index, value = signature.args
+    where = builder.gep(arguments[0], [context.cast(builder, arguments[1], index, types.intp)])
+    builder.store(context.cast(builder, arguments[2], value, pointer.dtype), where)
+    # The loop that writes may use vectors of 512 bits, where the processor has them. Of some, LLVM thinks that they do not pay,
+    # but they make elementary functions a third faster. llvmlite knows attributes without values alone, and prints this as it
+    # stands.
+    set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+    return context.get_dummy_value()
 
 
 # --------------------------------------------------------------------------------------------------------- translation
 
-_made: dict[FunctionType, Any] = {}
+_made: dict[tuple[FunctionType, bool], Any] = {}
 
 
 def translate(function: FunctionType, kinds: Sequence[str]) -> tuple[str, bytes]:
@@ -138,32 +142,37 @@ def translate(function: FunctionType, kinds: Sequence[str]) -> tuple[str, bytes]
         kinds: of these: ``"*f"`` is a pointer to float32, ``"d"`` a float64.
     """
     arguments = (types.int64, *(_pointer(_TYPES[k[1]]) if k[0] == "*" else _TYPES[k] for k in kinds))
-    dispatcher = _jitted(function)
+    dispatcher = _jitted(function, getattr(function, "exact", False))
     dispatcher.compile(arguments)
     entry = dispatcher.overloads[arguments].fndesc.llvm_func_name
     return entry, machine.emit(dispatcher.inspect_llvm(arguments))
 
 
-def _jitted(function: FunctionType) -> Any:
+def _jitted(function: FunctionType, exact: bool) -> Any:
     """The function compiled by Numba, and with it those of ours that it calls."""
-    if function not in _made:
+    if (function, exact) not in _made:
         used = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
         for value in used.values():
             if hasattr(value, "variants"):
                 _chosen_by_dtype(value)
-        seen = {name: _jitted(value) if _is_ours(value) else value for name, value in used.items()}
+        seen = {name: _jitted(value, exact) if _is_ours(value) else value for name, value in used.items()}
         copy = FunctionType(function.__code__, seen, function.__name__, function.__defaults__)
-        # sums may be taken in another order where a loop says so, and nowhere else
-        flags = {"reassoc"} if getattr(function, "reorders", False) else False
-        _made[function] = numba.njit(fastmath=flags, **OPTIONS)(copy)
-    return _made[function]
+        flags = set()
+        if getattr(function, "reorders", False):  # sums may be taken in another order, where a loop says so
+            flags.add("reassoc")
+        if (
+            not exact and function.__module__ == vector_math.__name__
+        ):  # a·b + c rounded once, in elementary functions alone
+            flags.add("contract")
+        _made[function, exact] = numba.njit(fastmath=flags or False, **OPTIONS)(copy)
+    return _made[function, exact]
 
 
 def _chosen_by_dtype(function: Any) -> None:
     """Tell Numba of a function that is made of two."""
     if function not in _overloaded:
         _overloaded.add(function)
-        narrow, wide = map(_jitted, function.variants)
+        narrow, wide = (_jitted(variant, False) for variant in function.variants)
         if function.variants[0].__code__.co_argcount == 1:
 
             def one(x: Any) -> Any:
