@@ -1,8 +1,9 @@
 """Elementary functions as straight-line arithmetic, which runs on arrays and which LLVM turns into vector instructions.
 
 A call of the C library in a loop keeps the loop from being vectorised. These functions consist of sums, products, quotients,
-selections and shifts of bits alone, and of no fused multiply-add: NumPy, and a compiled loop of any vector width, compute
-bitwise the same. There is one for each dtype, ``exp_float32`` and ``exp_float64``, whose argument and result are of that dtype.
+selections and shifts of bits alone. On NumPy's arrays, and in a loop compiled as exact, they compute bitwise the same; other
+loops use fused multiply-add. There is one for each dtype, ``exp_float32`` and ``exp_float64``, whose argument and result are of
+that dtype.
 
 Results are correct at ±0 (with its sign), ±inf and NaN, among subnormal numbers, and where they overflow or vanish. The
 largest errors seen over all exponents, in units in the last place, to which the tests hold them:
