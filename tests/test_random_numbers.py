@@ -9,6 +9,7 @@ import copy
 import math
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -767,3 +768,72 @@ def test_small_draws_import_no_compiler():
         "assert not {'numba', 'llvmlite'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+# ------------------------------------------------------------------------------------------------ what is refused, and edges
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda g: tg.randn(10**15, generator=g),
+        lambda g: tg.randint(5, (10**16,), generator=g),
+        lambda g: tg.randperm(10**15, generator=g),
+        lambda g: g.normal((-3,), FLOAT32),
+        lambda g: g.uniform((-20_000,), FLOAT64),
+        lambda g: g.integers(3, 3, (2,)),
+        lambda g: g.gamma([1.0, np.nan]),
+        lambda g: g.gamma(np.inf),
+        lambda g: g.gamma(0.0),
+        lambda g: g.poisson([1.0, np.nan]),
+        lambda g: g.poisson(np.inf),
+        lambda g: g.poisson(-1.0),
+    ],
+)
+def test_a_draw_that_cannot_be_raises_and_moves_nothing(call):
+    g = seeded(0)
+    g.normal((5,), FLOAT32)
+    before = g.get_state().numpy().copy()
+    with pytest.raises((MemoryError, ValueError)):
+        call(g)
+    assert (g.get_state().numpy() == before).all()
+
+
+def test_numbers_of_other_dtypes_are_refused_and_names_of_a_dtype_are_one_stream():
+    g = seeded(0)
+    for wrong in (np.dtype(np.float16), np.dtype(">f4"), np.dtype(np.int64)):
+        with pytest.raises(TypeError, match="float32 or float64"):
+            g.normal((3,), wrong)
+    first = g.normal((3,), "float32")
+    assert (np.concatenate([first, g.normal((3,), np.float32)]) == g.at("normal", 0, (6,), FLOAT32)).all()
+
+
+def test_a_range_starts_at_an_integer():
+    with pytest.raises(TypeError, match="integer"):
+        seeded(0).at("permutation", 1.5, 10)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer")
+def test_an_interrupt_at_any_moment_leaves_the_generator_usable():
+    class Interrupt(BaseException):
+        pass
+
+    def interrupt(*_):
+        raise Interrupt
+
+    def draws(seconds):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        while True:
+            tg.rand(1)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for i in range(1000):
+            with pytest.raises(Interrupt):
+                draws(0.0003 + 1e-7 * i)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    thread = threading.Thread(target=lambda: tg.rand(1), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()  # nobody holds the lock

@@ -23,6 +23,7 @@ operation does.
 from __future__ import annotations
 
 import math
+import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -52,9 +53,12 @@ BLOCK = 16384
 _FLOAT32, _FLOAT64, _BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
 _MARK = int.from_bytes(b"philox 1", "little")
 _END = 2**62  # of a stream
+_NOTHING: Array = np.empty(0)
 
 # One lock for all, held while a place moves. It is free in a forked child, since the parent forks while holding it.
-_lock = threading.Lock()
+_lock = threading.RLock()
+# For small draws, where a `with` block costs as much as the rest. They acquire it inside the `try`: Ctrl-C may come right after
+# the call, and the lock must not stay held then. Where Ctrl-C comes while they wait, an RLock refuses to be released.
 _acquire, _release = _lock.acquire, _lock.release
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_acquire, after_in_parent=_release, after_in_child=_release)
@@ -63,13 +67,16 @@ if hasattr(os, "register_at_fork"):
 class _Stream:
     """One kind of number of one dtype, in order."""
 
-    __slots__ = ("_block", "_kind", "_start", "_used")
+    __slots__ = ("_block", "_end", "_kind", "_start", "_used")
+
+    _block: Array
+    _end: int
+    _start: int
+    _used: int
 
     def __init__(self, kind: str, dtype: np.dtype[Any], key: int, stream: int, position: int) -> None:
         self._kind = (kind, dtype, key, stream)
-        self._block: Array = np.empty(0, dtype)
-        self._start = position
-        self._used = 0
+        self._go_to(position)
 
     @property
     def position(self) -> int:
@@ -78,55 +85,53 @@ class _Stream:
 
     def take(self, n: int) -> Array:
         """The next ``n`` numbers, in an array of their own."""
-        _acquire()  # a `with` block costs as much as the rest
         try:
+            _acquire()
             start = self._used
             end = start + n
-            if end <= len(self._block):
+            if start <= end <= self._end:
                 self._used = end
                 return self._block[
                     start:end
                 ].copy()  # a tensor that is changed in place is known by what owns its memory
-            position = self._start + start
-            if n < BLOCK // 2:
-                return self._refill(position, n).copy()
-            self._go_to(position + n)
+            if 0 <= n < BLOCK // 2:
+                return self._refill(n).copy()
         finally:
             _release()
-        return samplers.numbers(*self._kind, position, n)
+        return samplers.numbers(*self._kind, self.skip(n), n)
 
     def one(self) -> float:
         """The next number."""
-        _acquire()
         try:
+            _acquire()
             used = self._used
-            if used < len(self._block):
+            if used < self._end:
                 self._used = used + 1
                 return self._block.item(used)
-            return self._refill(self._start + used, 1).item()
+            return self._refill(1).item()
         finally:
             _release()
 
     def skip(self, n: int) -> int:
         """Pass over ``n`` numbers, and return the place of the first."""
-        _acquire()
-        try:
-            position = self._start + self._used
+        np.empty(
+            n, self._kind[1]
+        )  # what is negative, or more than there is memory for, is refused before the place moves
+        with _lock:
+            position = self.position
             self._go_to(position + n)
             return position
-        finally:
-            _release()
 
     def _go_to(self, position: int) -> None:
-        self._start, self._used, self._block = position, 0, self._block[:0]
+        self._start, self._used, self._end, self._block = position, 0, 0, _NOTHING
 
-    def _refill(self, position: int, n: int) -> Array:
+    def _refill(self, n: int) -> Array:
         """Draw ahead, more each time, and return the first ``n`` numbers, as a view."""
-        group = samplers.group_of(*self._kind[:2])
+        position, group = self.position, samplers.group_of(*self._kind[:2])
         start = position - position % group
-        size = max(min(4 * len(self._block), BLOCK), -(-(position + n - start) // group) * group)
+        size = max(min(4 * self._end, BLOCK), -(-(position + n - start) // group) * group)
         self._block = samplers.numbers(*self._kind, start, size)
-        self._start, self._used = start, position + n - start
+        self._start, self._used, self._end = start, position + n - start, size
         return self._block[self._used - n : self._used]
 
 
@@ -251,8 +256,10 @@ class Generator:
             arguments: of the method.
 
         Raises:
+            TypeError: ``start`` is no integer.
             ValueError: there is no such kind, or ``start`` is negative.
         """
+        start = operator.index(start)
         if kind not in samplers.KINDS or kind == "fork":
             kinds = ", ".join(k for k in samplers.KINDS if k != "fork")
             raise ValueError(f"at(): there is no kind of number {kind!r}; there are {kinds}")
@@ -274,6 +281,9 @@ class Generator:
         return stream.take(shape[0]) if len(shape) == 1 else stream.take(math.prod(shape)).reshape(shape)
 
     def _new_stream(self, kind: str, dtype: np.dtype[Any]) -> _Stream:
+        dtype = np.dtype(dtype)
+        if dtype not in (_FLOAT32, _FLOAT64):
+            raise TypeError(f"Generator: numbers are drawn in float32 or float64, not in {dtype}")
         return self._streams[kind].setdefault(dtype, _Stream(kind, dtype, self._key, self._stream, 0))
 
     def _skip(self, kind: str, dtype: np.dtype[Any], n: int) -> tuple[int, int, int]:
@@ -354,14 +364,18 @@ class Generator:
             int64, of shape (rows, n), in the order in which they were drawn.
         """
         clocks = self.draw("choice", weights.shape, _FLOAT64)
-        with np.errstate(divide="ignore", over="ignore"):
-            clocks = np.where(weights > 0, clocks / weights, np.inf)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            clocks = np.where(weights > 0, clocks / weights, np.nan)  # NaN comes last, behind clocks that overflow
         return np.argsort(clocks, 1, kind="stable")[:, :n].astype(np.int64, copy=False)
 
     # -------------------------------------------------------------------------------------- numbers of a varying cost
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
         """Integers ``low ≤ k < high``, all equally likely, in int64 (Lemire 2019)."""
+        if not 0 < high - low < 2**64:
+            raise ValueError(
+                f"integers(): a range holds between 1 and 2⁶⁴ − 1 integers, and this one is from {low} to {high}"
+            )
         n = math.prod(shape)
         return samplers.integers(low, high, *self._skip("integers", _FLOAT64, n), n).reshape(shape)
 
@@ -373,14 +387,25 @@ class Generator:
         """Numbers of the gamma distribution of scale 1, one for each concentration (Marsaglia and Tsang 2000).
 
         They are never 0: what is smaller becomes the least normal number of the dtype.
+
+        Raises:
+            ValueError: a concentration is not positive and finite; nothing has been drawn then.
         """
         given = np.asarray(concentration, _FLOAT64)
+        if not ((given > 0) & (given < np.inf)).all():  # of NaN, no candidate would ever be taken
+            raise ValueError("gamma(): concentrations must be positive and finite")
         drawn = room("rejection").gamma(np.ravel(given), *self._skip("gamma", dtype, given.size), dtype)
         return np.maximum(drawn.reshape(given.shape), np.finfo(dtype).tiny).astype(dtype, copy=False)
 
     def poisson(self, rate: Any, dtype: np.dtype[Any] = _FLOAT64) -> Array:
-        """Numbers of the Poisson distribution, one for each rate; rates are finite and not negative (Hörmann 1993)."""
+        """Numbers of the Poisson distribution, one for each rate (Hörmann 1993).
+
+        Raises:
+            ValueError: a rate is negative, infinite or NaN; nothing has been drawn then.
+        """
         given = np.asarray(rate, _FLOAT64)
+        if not ((given >= 0) & (given < np.inf)).all():
+            raise ValueError("poisson(): rates must be finite and not negative")
         drawn = room("rejection").poisson(np.ravel(given), *self._skip("poisson", dtype, given.size), dtype)
         return drawn.reshape(given.shape).astype(dtype, copy=False)
 
