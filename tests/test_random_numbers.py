@@ -837,3 +837,37 @@ def test_an_interrupt_at_any_moment_leaves_the_generator_usable():
     thread.start()
     thread.join(10)
     assert not thread.is_alive()  # nobody holds the lock
+
+
+def test_multinomial_of_huge_and_of_tiny_weights():
+    g = seeded(0)
+    for weight in (1e308, 5e-324):
+        weights = tg.full((4,), weight, dtype=tg.float64)
+        counts = np.bincount(tg.multinomial(weights, 4000, True, generator=g).numpy(), minlength=4)
+        assert_counts(counts, [0.25] * 4)
+        firsts = {tg.multinomial(weights, 4, generator=g).tolist()[0] for _ in range(100)}
+        assert firsts == {0, 1, 2, 3}
+    assert tg.multinomial(tg.tensor([0, 1e-320], dtype=tg.float64), 1, generator=g).tolist() == [1]
+    assert tg.multinomial(tg.tensor([1, 0, 1e-320], dtype=tg.float64), 2, generator=g).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("dtype", [tg.int64, tg.int32, tg.int8, tg.uint8])
+def test_waiting_times_that_a_dtype_does_not_hold_are_its_greatest_integer(dtype):
+    assert tg.zeros(3, dtype=dtype).geometric_(1e-300).tolist() == [np.iinfo(dtype).max] * 3
+
+
+@pytest.mark.parametrize("ends", [(-3e38, 3e38), (0, 1e39), (0, math.inf), (-math.inf, 0), (-1e308, 1e308)])
+def test_a_range_that_the_dtype_does_not_hold_is_refused_as_by_pytorch(ends):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(RuntimeError):
+        torch.zeros(3).uniform_(*ends)
+    with pytest.raises(RuntimeError, match=r"uniform_\(\): the ends and the length of the range"):
+        tg.zeros(3).uniform_(*ends)
+
+
+def test_randint_takes_high_by_name_and_normal_of_numbers_can_be_a_leaf():
+    assert tg.randint(high=10, size=(3,)).shape == (3,)
+    leaf = tg.normal(0.0, 1.0, (3,), requires_grad=True)
+    assert leaf.requires_grad and leaf.is_leaf
+    with pytest.raises(TypeError, match="requires_grad goes with"):
+        tg.normal(tg.zeros(3), 1.0, requires_grad=True)

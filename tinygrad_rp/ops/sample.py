@@ -127,7 +127,7 @@ def _integers(
 
 
 def randint(
-    low: int,
+    low: Any = 0,
     high: Any = None,
     size: Any = None,
     *,
@@ -256,7 +256,13 @@ _normal_of_std = _normal_node(2, False, True)
 
 
 def normal(
-    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A sample of the normal distribution.
 
@@ -269,6 +275,7 @@ def normal(
         size: the shape, where both are numbers.
         generator: where the numbers come from.
         dtype: of the result, where both are numbers.
+        requires_grad: whether the tensor is a leaf of a graph, where both are numbers.
 
     Raises:
         RuntimeError: ``std`` is negative somewhere; nothing has been drawn then.
@@ -277,6 +284,8 @@ def normal(
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         if size is not None:
             raise TypeError("normal(): size goes with a mean and a std that are numbers")
+        if requires_grad:
+            raise TypeError("normal(): requires_grad goes with a mean and a std that are numbers")
         if dtype is not None:
             raise TypeError(
                 "normal(): dtype goes with a mean and a std that are numbers; a sample has that of its tensors"
@@ -290,7 +299,8 @@ def normal(
         raise TypeError("normal(): give size=, the shape, where mean and std are numbers")
     if not std >= 0:
         raise RuntimeError(f"normal(): std must not be negative (or NaN), and is {std}")
-    return randn(*sizes_of(size), generator=generator, dtype=dtype) * std + mean
+    drawn: Tensor = randn(*sizes_of(size), generator=generator, dtype=dtype) * std + mean
+    return drawn.requires_grad_() if requires_grad else drawn
 
 
 def sizes_of(size: Any) -> tuple[int, ...]:
@@ -375,8 +385,10 @@ def _drawn_multinomial(x: Any, num_samples: int, replacement: bool, generator: G
     if not np.isfinite(x).all() or (x < 0).any():
         raise RuntimeError("multinomial(): the weights must be finite and not negative")
     rows = np.atleast_2d(x).astype(np.float64)
-    if (rows.sum(1) <= 0).any():
+    greatest = rows.max(1, keepdims=True, initial=0.0)
+    if (greatest == 0).any():
         raise RuntimeError("multinomial(): the weights of a row sum to 0, so there is nothing to draw")
+    rows = np.ldexp(rows, -np.frexp(greatest)[1])  # sums of huge weights would overflow, those of tiny ones lose digits
     if num_samples <= 0:
         raise RuntimeError(f"multinomial(): num_samples must be positive, and is {num_samples}")
     if not replacement and ((rows > 0).sum(1) < num_samples).any():
@@ -500,9 +512,13 @@ def _drawn_uniform(x: Any, low: float, high: float, generator: Generator) -> Any
 
 
 def _drawn_geometric(x: Any, p: float, generator: Generator) -> Any:
-    waited = np.ceil(generator.exponential(x.shape, float64) / -np.log1p(-p))
-    greatest = _HELD[x.dtype][1] if x.dtype.kind != "f" else np.inf
-    return np.clip(waited, 1, greatest).astype(x.dtype)
+    waited = np.maximum(np.ceil(generator.exponential(x.shape, float64) / -np.log1p(-p)), 1)
+    if x.dtype.kind == "f":
+        return waited.astype(x.dtype)
+    # not np.clip: 2⁶³ − 1 is no float64, and 2⁶³ no int64
+    greatest = _HELD[x.dtype][1]
+    fits = waited < greatest
+    return np.where(fits, np.where(fits, waited, 1).astype(x.dtype), x.dtype.type(greatest))
 
 
 _fill_normal = _fill(
@@ -579,12 +595,18 @@ def uniform_(self: Tensor, low: float = 0, to: float = 1, *, generator: Generato
 
     Raises:
         NotImplementedError: it does not hold floating-point numbers.
-        RuntimeError: ``low`` is greater than ``to``.
+        RuntimeError: ``low`` is greater than ``to``, or the dtype does not hold the range or its length.
     """
     _need_floating("uniform_", self, NotImplementedError)
     if not low <= to:
         raise RuntimeError(
             f"uniform_(): the lower end must not be greater than the upper one, and they are {low} and {to}"
+        )
+    greatest = float(np.finfo(self._array.dtype).max)
+    if not (-greatest <= low and to <= greatest and to - low <= greatest):
+        raise RuntimeError(
+            f"uniform_(): the ends and the length of the range must not exceed {greatest} in {self._array.dtype}, and it is from "
+            f"{low} to {to}"
         )
     return _filled(self, "uniform_", _fill_uniform, low, to, generator or default_generator)
 
@@ -605,9 +627,10 @@ def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Gen
     """Fill this tensor with numbers whose logarithms are of the normal distribution, and return it.
 
     Raises:
-        RuntimeError: it does not hold floating-point numbers, or ``std`` is not positive.
+        NotImplementedError: it does not hold floating-point numbers.
+        RuntimeError: ``std`` is not positive.
     """
-    _need_floating("log_normal_", self, RuntimeError)
+    _need_floating("log_normal_", self, NotImplementedError)
     if not std > 0:
         raise RuntimeError(f"log_normal_(): std must be positive, and is {std}")
     return _filled(self, "log_normal_", _fill_log_normal, mean, std, generator or default_generator)
