@@ -99,10 +99,11 @@ def set_num_threads(number: int) -> None:
 
 def sum_over(x: Any, axes: Any, keepdims: Any) -> Any:
     """NumPy's sum over some dimensions (``None``: all), but for large arrays without its loss of digits in the first ones."""
-    if type(x) is ndarray and x.size > LARGE and axes is not None and x.dtype.char in "fd":
-        named = {a % x.ndim for a in (axes if isinstance(axes, tuple) else (axes,))}
-        if 0 < len(named) < x.ndim:
-            found = room("reductions").column_sums(x, tuple(named), keepdims)
+    if type(x) is ndarray and x.size > LARGE and axes is not None and x.ndim > 1 and x.dtype.char in "fd":
+        given = axes if isinstance(axes, tuple) else (axes,)
+        named = tuple({a % x.ndim for a in given})
+        if 0 < len(named) < x.ndim and len(named) == len(given):  # NumPy refuses a dimension that is named twice
+            found = room("reductions").column_sums(x, named, keepdims)
             if found is not None:
                 return found
     return np.add.reduce(x, axis=axes, keepdims=keepdims)

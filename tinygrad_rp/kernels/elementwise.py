@@ -44,6 +44,8 @@ BLOCK = 1024
 """So many elements are summed in the dtype itself."""
 LEAST_ROW = 8
 """Shorter rows go to NumPy."""
+MANY_ROWS = 1 << 12
+"""Where more of them begin is not kept for the next time: it takes memory, and little time beside the loop."""
 MANY = 64
 """An operation has so many loops, for its layouts and for parameters whose value its rules ask for; the rest is left to NumPy."""
 MANY_SHAPES = 1024
@@ -111,35 +113,40 @@ class _Program:
         self.ufuncs: list[tuple[np.ufunc, tuple[Any, ...]]] = []
         """NumPy's functions that were called, with their operands."""
 
-    def step(self, text: str, dtype: np.dtype[Any]) -> Symbol:
+    def step(self, text: str, dtype: np.dtype[Any], weak: bool = False) -> Symbol:
         name = self.known.get(text)
         if name is None:
             name = self.known[text] = f"v{len(self.lines)}"
             self.lines.append(f"{name} = {text}")
-        return Symbol(self, name, dtype)
+        return Symbol(self, name, dtype, weak)
 
-    def constant(self, value: Any, dtype: np.dtype[Any]) -> Symbol:
+    def constant(self, value: Any, dtype: np.dtype[Any], weak: bool = False) -> Symbol:
         with np.errstate(all="ignore"):
             number = dtype.type(value)
         name = f"c{number.tobytes().hex()}_{dtype.char.replace('?', 'b')}"
         self.constants[name] = number
-        return Symbol(self, name, dtype)
+        return Symbol(self, name, dtype, weak)
 
 
 class Symbol:
-    """One element of an array, as a rule meets it when it is written down."""
+    """One element of an array, as a rule meets it when it is written down.
 
-    __slots__ = ("dtype", "name", "program")
+    A ``weak`` one stands for a Python number: among themselves they are computed with in float64, as Python does (1 − w keeps its
+    digits for w near 1), and take the dtype of what they then meet.
+    """
+
+    __slots__ = ("dtype", "name", "program", "weak")
 
     @property
     def size(self) -> Any:
         """The number of elements, of which only the sum can make use."""
         return SIZE
 
-    def __init__(self, program: _Program, name: str, dtype: np.dtype[Any]) -> None:
+    def __init__(self, program: _Program, name: str, dtype: np.dtype[Any], weak: bool = False) -> None:
         self.program = program
         self.name = name
         self.dtype = dtype
+        self.weak = weak
 
     def __bool__(self) -> bool:
         raise NotTraceable("the rule asks for a value")
@@ -153,7 +160,7 @@ class Symbol:
         """The same in another dtype."""
         dtype = np.dtype(dtype)
         if dtype == self.dtype:
-            return self
+            return Symbol(self.program, self.name, dtype)
         if dtype not in (FLOAT, DOUBLE):
             raise NotTraceable(f"the rule converts to {dtype}")
         return self.program.step(f"{dtype.name}({self.name})", dtype)
@@ -174,28 +181,28 @@ class Symbol:
             return program.step(_LOGIC[ufunc].format(*(s.name for s in found)), BOOL)
         if ufunc in _FORMULAS:
             return _FORMULAS[ufunc](*operands)
-        dtype = _common(program, operands)
+        dtype, weak = _common(program, operands)
         names = [_symbol(program, value, dtype).astype(dtype).name for value in operands]
         if ufunc in _ARITHMETIC:
-            return program.step(_ARITHMETIC[ufunc].format(*names), dtype)
+            return program.step(_ARITHMETIC[ufunc].format(*names), dtype, weak)
         if ufunc in _COMPARISONS:
             return program.step(_COMPARISONS[ufunc].format(*names), BOOL)
         if hasattr(vector_math, f"{ufunc.__name__}_{dtype.name}"):
-            return program.step(f"{ufunc.__name__}_{dtype.name}({', '.join(names)})", dtype)
+            return program.step(f"{ufunc.__name__}_{dtype.name}({', '.join(names)})", dtype, weak)
         raise NotTraceable(f"{ufunc.__name__} has no compiled form")
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
         if function is np.where and len(arguments) == 3 and not options:
             condition, a, b = arguments
             condition = _symbol(self.program, condition, BOOL)
-            dtype = _common(self.program, (a, b))
+            dtype, weak = _common(self.program, (a, b))
             a, b = (_symbol(self.program, value, dtype).astype(dtype) for value in (a, b))
             if condition.dtype != BOOL:
                 raise NotTraceable("a condition of numbers")
-            return self.program.step(f"where({condition.name}, {a.name}, {b.name})", dtype)
+            return self.program.step(f"where({condition.name}, {a.name}, {b.name})", dtype, weak)
         if function in (np.zeros_like, np.ones_like, np.full_like):
             value = arguments[1] if function is np.full_like else function is np.ones_like
-            return self.program.constant(value, self.dtype)
+            return self.program.constant(value, self.dtype, self.weak)
         raise NotTraceable(f"{function.__name__} has no compiled form")
 
 
@@ -234,12 +241,18 @@ for _name, _ufunc in _OPERATORS.items():
         setattr(Symbol, f"__r{_name}__", _reflected)
 
 
-def _common(program: _Program, operands: Sequence[Any]) -> np.dtype[Any]:
-    """The floating-point dtype in which NumPy computes with these: Python's numbers and bools take that of the others."""
-    dtypes = [v.dtype for v in operands if isinstance(v, Symbol | np.generic | ndarray) and v.dtype != BOOL]
+def _common(program: _Program, operands: Sequence[Any]) -> tuple[np.dtype[Any], bool]:
+    """The floating-point dtype in which NumPy computes with these, and whether the result is weak.
+
+    Python's numbers and bools take the dtype of the others.
+    """
+    typed = [v for v in operands if isinstance(v, Symbol | np.generic | ndarray) and v.dtype != BOOL]
+    dtypes = [v.dtype for v in typed if not (isinstance(v, Symbol) and v.weak)]
     if any(dtype not in (FLOAT, DOUBLE) for dtype in dtypes):
         raise NotTraceable("operands that are no floating-point numbers")
-    return DOUBLE if DOUBLE in dtypes else FLOAT if dtypes else program.dtype
+    if typed and not dtypes:
+        return DOUBLE, True
+    return (DOUBLE if DOUBLE in dtypes else FLOAT if dtypes else program.dtype), False
 
 
 def _symbol(program: _Program, value: Any, dtype: np.dtype[Any]) -> Symbol:
@@ -297,6 +310,7 @@ class _Loop:
         fixed: dict[str, Any],
         rows: bool = False,
         into: Sequence[str] = (),
+        numbers: Sequence[str] = (),
     ) -> None:
         """Write down the rules.
 
@@ -308,15 +322,17 @@ class _Loop:
             fixed: parameters with their values.
             rows: whether the operands' rows lie apart.
             into: the operands that the results are written into, one a rule; none, where they are new arrays.
+            numbers: the operands that are Python numbers.
         """
-        program = _Program(next(dtype for _, dtype, _ in operands if dtype != BOOL))
+        program = _Program(next(dtype for x, dtype, _ in operands if dtype != BOOL and x not in numbers))
         inputs: dict[str, Any] = dict(fixed)
         for operand, dtype, _ in operands:
-            symbol = Symbol(program, f"{operand}_", dtype)
+            symbol = Symbol(program, f"{operand}_", dtype, operand in numbers)
             inputs[operand] = program.step(f"{operand}_ != 0", BOOL) if dtype == BOOL else symbol
             if operand.endswith("_shape"):
                 inputs[operand] = (symbol,)
         self.names = {x for x, _, _ in operands}
+        self.numbers = set(numbers)
         self.dtype = program.dtype
         self.dtypes: list[np.dtype[Any]] = []
         results = []
@@ -329,6 +345,8 @@ class _Loop:
                 summed[i], result = True, result.each
             if not isinstance(result, Symbol):
                 result = program.constant(result, program.dtype)
+            if result.weak:
+                result = result.astype(program.dtype)
             self.dtypes.append(result.dtype)
             results.append(result.name)
         if rows and any(summed):
@@ -513,11 +531,10 @@ def _layout_of(arrays: Sequence[Array]) -> _Layout | None:
     if all(a.shape == shape and a.flags.f_contiguous for a in wide):
         return _Layout(shape, tuple("one" if a.size == 1 else "each" for a in arrays), "F")
     items = tuple(a.itemsize for a in arrays)
-    found = _rows(shape, tuple(np.broadcast_to(a, shape).strides for a in arrays), items)
-    return found
+    strides = tuple(np.broadcast_to(a, shape).strides for a in arrays)
+    return (_rows if math.prod(shape[:-1]) > MANY_ROWS else _known_rows)(shape, strides, items)
 
 
-@functools.lru_cache(256)
 def _rows(shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], items: tuple[int, ...]) -> _Layout | None:
     """The layout in rows of arrays with these strides."""
     dims = [d for d, length in enumerate(shape) if length != 1]
@@ -544,6 +561,9 @@ def _rows(shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...], items: t
         at.append(begin)
     layout.at = tuple(at)
     return layout
+
+
+_known_rows = functools.lru_cache(256)(_rows)
 
 
 # --------------------------------------------------------------------------------------------------------------- running
@@ -627,7 +647,8 @@ class Elementwise:
             if type(value) is ndarray:
                 operands.append(value)
             elif name in loop.names:
-                operands.append(np.asarray(math.prod(value) if name.endswith("_shape") else value, dtype))
+                number = math.prod(value) if name.endswith("_shape") else value
+                operands.append(np.asarray(number, DOUBLE if name in loop.numbers else dtype))
         return loop.run(operands, layout, shapes)
 
     def _plan(
@@ -640,13 +661,17 @@ class Elementwise:
         by_value = wanted in self._asks
         operands: dict[str, Array] = {}
         fixed: dict[str, Any] = {}
+        numbers: list[str] = []
         for name, value in given.items():
             if type(value) is ndarray:
                 if value.dtype is not dtype and value.dtype != BOOL:
                     return None
                 operands[name] = value
-            elif name in self.arrays or name.endswith("_shape") or (type(value) is float and not by_value):
-                operands[name] = np.empty((), dtype)  # a number for all
+            elif name.endswith("_shape") or (type(value) is float and name not in self.arrays and not by_value):
+                operands[name] = np.empty((), DOUBLE)  # a number for all; of a shape, how many elements it has
+                numbers.append(name)
+            elif name in self.arrays:
+                operands[name] = np.empty((), dtype)
             else:
                 fixed[name] = value
         layout = _layout_of(list(operands.values()))
@@ -654,17 +679,23 @@ class Elementwise:
             return None
         summed = tuple([s is not None and not layout.columns and math.prod(s) == 1 for s in shapes])
         kinds = tuple([(x, a.dtype, kind) for (x, a), kind in zip(operands.items(), layout.kinds, strict=True)])
-        loop = self._loop(wanted, kinds, layout.columns > 0, summed, fixed)
+        loop = self._loop(wanted, kinds, layout.columns > 0, summed, fixed, tuple(numbers))
         if loop is None and not by_value and any(type(value) is float for value in given.values()):
             self._asks.add(wanted)
             return self._plan(wanted, given, shapes)
         return None if loop is None else (loop, layout)
 
     def _loop(
-        self, wanted: tuple[str, ...], kinds: Any, rows: bool, summed: tuple[bool, ...], fixed: dict[str, Any]
+        self,
+        wanted: tuple[str, ...],
+        kinds: Any,
+        rows: bool,
+        summed: tuple[bool, ...],
+        fixed: dict[str, Any],
+        numbers: tuple[str, ...],
     ) -> _Loop | None:
         """The loop for operands of these kinds; ``None`` where the rule has none, or has had too many."""
-        key = (wanted, kinds, rows, summed, repr(fixed))
+        key = (wanted, kinds, numbers, rows, summed, repr(fixed))
         if key not in self._loops:
             if len(self._loops) > MANY:
                 return None
@@ -675,7 +706,7 @@ class Elementwise:
                 rules = [lambda known: self.formula(*(known[x] for x in self.names))]
             name = "_".join((self.name, "backward" if wanted else "forward", *wanted))
             try:
-                self._loops[key] = _Loop(name, rules, kinds, summed, fixed, rows)
+                self._loops[key] = _Loop(name, rules, kinds, summed, fixed, rows, numbers=numbers)
             except NotTraceable:
                 self._loops[key] = None
         return self._loops[key]

@@ -246,6 +246,8 @@ class AlongRows:
 
 def _are_last(dims: Any, ndim: int) -> bool:
     """Whether these are the last dimensions."""
+    if not ndim:
+        return False
     named = sorted(d % ndim for d in (dims if isinstance(dims, tuple) else (dims,)))
     return named == list(range(ndim - len(named), ndim))
 

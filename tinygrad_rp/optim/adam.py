@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rp.optim.optimizer import Optimizer, need_range, update
+from tinygrad_rp.optim.optimizer import Optimizer, decayed, need_range, update
 from tinygrad_rp.tensor import Tensor
 
 __all__ = ["Adam"]
@@ -28,7 +28,7 @@ def _adam(
     root: Any,
     eps: Any,
 ) -> tuple[Any, ...]:
-    g = sign * g + decay * p
+    g = decayed(p, g, sign, decay)
     m = m + rise * (g - m)
     v = beta2 * v + rise2 * (g * g)
     return p - step * (m / (np.sqrt(v) / root + eps)), m, v

@@ -14,7 +14,7 @@ from tinygrad_rp.graph import mark_changed
 from tinygrad_rp.kernels.choice import LARGE, room, usable
 from tinygrad_rp.tensor import Tensor, wrap
 
-__all__ = ["Optimizer", "need_range", "update"]
+__all__ = ["Optimizer", "decayed", "need_range", "update"]
 
 
 class Optimizer:
@@ -147,6 +147,12 @@ def need_range(name: str, low: float, **options: Any) -> None:
             raise ValueError(f"{name}(): {option} must be at least {low}, and is {value}")
 
 
+def decayed(p: Any, g: Any, sign: Any, decay: Any) -> Any:
+    """The gradient to follow down, the decay of the weights included: in the step of a formula for `update`."""
+    g = sign * g
+    return np.where(decay == 0, g, g + decay * p)  # 0 · ∞ is no number, and a parameter may be infinite
+
+
 def update(
     formula: Callable[..., tuple[Any, ...]],
     name: str,
@@ -166,6 +172,7 @@ def update(
         numbers: the other arguments.
     """
     whole = all(a.flags.c_contiguous and a.dtype == parameter._array.dtype for a in arrays.values())
+    whole = whole and all(arrays[target].flags.writeable for target in into)  # else NumPy refuses
     if parameter._array.size > LARGE and whole and usable():
         _loop_of(formula, into)(arrays, numbers)
     else:

@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rp.optim.optimizer import Optimizer, need_range, update
+from tinygrad_rp.optim.optimizer import Optimizer, decayed, need_range, update
 from tinygrad_rp.tensor import Tensor
 
 __all__ = ["SGD"]
 
 
 def _plain(p: Any, g: Any, sign: Any, decay: Any, lr: Any) -> tuple[Any, ...]:
-    return (p - lr * (sign * g + decay * p),)
+    return (p - lr * decayed(p, g, sign, decay),)
 
 
 def _with_momentum(
     p: Any, g: Any, b: Any, sign: Any, decay: Any, momentum: Any, share: Any, ahead: Any, lr: Any
 ) -> tuple[Any, ...]:
-    g = sign * g + decay * p
+    g = decayed(p, g, sign, decay)
     b = momentum * b + share * g
     # Nesterov's step looks ahead along the velocity
-    return p - lr * (ahead * (g + momentum * b) + (1 - ahead) * b), b
+    return p - lr * np.where(ahead == 1, g + momentum * b, b), b
 
 
 class SGD(Optimizer):
