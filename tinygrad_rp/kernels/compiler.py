@@ -25,11 +25,9 @@ import importlib.metadata
 import itertools
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FunctionType
 from typing import Any, overload
@@ -50,7 +48,7 @@ GRAIN = 1 << 15
 # ------------------------------------------------------------------------------------------------------------- threads
 
 
-_pool: ThreadPoolExecutor | None = None
+_pool: Any = None
 _workers_there = 0
 _lock = threading.RLock()
 
@@ -58,12 +56,14 @@ _lock = threading.RLock()
 keep_freed_memory()
 
 
-def _workers() -> ThreadPoolExecutor:
+def _workers() -> Any:
     """Threads beside the calling one; more of them, when more are asked for."""
     global _pool, _workers_there
     with _lock:
         if _pool is None or _workers_there < choice.threads - 1:
-            _pool, _workers_there = ThreadPoolExecutor(choice.threads - 1, "tinygrad_rp"), choice.threads - 1
+            # imported here, since that fails where the interpreter is shutting down
+            made = importlib.import_module("concurrent.futures.thread").ThreadPoolExecutor
+            _pool, _workers_there = made(choice.threads - 1, "tinygrad_rp"), choice.threads - 1
         return _pool
 
 
@@ -71,8 +71,14 @@ def share(run: Callable[[int, int], None], n: int, parts: int) -> None:
     """Run ``run(start, stop)`` for all of ``range(n)``, in so many parts at once, but no more than there are threads."""
     parts = min(parts, choice.threads, n)
     bounds = [n * i // parts for i in range(parts + 1)]
-    submit = _workers().submit
-    others = [submit(run, start, stop) for start, stop in itertools.pairwise(bounds[1:])]
+    others = []
+    for start, stop in itertools.pairwise(bounds[1:]):
+        try:
+            others.append(_workers().submit(run, start, stop))
+        except RuntimeError as error:  # an interpreter that shuts down starts no threads
+            if "shutdown" not in str(error):
+                raise
+            run(start, stop)
     try:
         run(0, bounds[1])
     finally:
@@ -82,12 +88,16 @@ def share(run: Callable[[int, int], None], n: int, parts: int) -> None:
 
 def _begin_anew() -> None:
     """In a forked child, in which the threads of its parent do not exist."""
-    global _pool, _lock
-    _pool, _lock = None, threading.RLock()
+    global _pool
+    _pool = None
+    _lock.release()
 
 
+# A fork waits until no other thread compiles: the child would find LLVM and Numba locked for ever.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(
+        before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_begin_anew
+    )
 
 # -------------------------------------------------------------------------------------------------------------- kernels
 
@@ -162,7 +172,7 @@ class Kernel:
 
         def run(
             start: int, stop: int, _: Any = arguments
-        ) -> None:  # whose memory is in use until the last part is done
+        ) -> None:  # which must outlive the parts, also where one is interrupted
             moved = [v + start * step if step else v for v, step in zip(values, steps, strict=True)]
             entry(stop - start, *((start,) if self._counts else ()), *moved)
 
@@ -264,17 +274,17 @@ def _keep(name: str, made: tuple[str, bytes]) -> None:
     data = made[0].encode() + b"\0" + made[1]
     folder = cache_folder()
     kept = f"kept in {folder}"
-    temporary = ""
+    temporary: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(data).digest() + data)
+        # not of the module tempfile, whose files others could not read, with whom a folder may be shared
+        temporary = folder / f"{name}.{os.urandom(8).hex()}"
+        temporary.write_bytes(hashlib.sha256(data).digest() + data)
         os.replace(temporary, folder / f"{name}.o")
     except OSError as error:
         kept = f"not kept: {error}"
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
     if _spent > 1 and not _told:
         _told = True
         print(f"tinygrad_rp: compiling kernels for large arrays ({_spent:.1f} s so far; {kept})", file=sys.stderr)
