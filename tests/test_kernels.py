@@ -123,3 +123,19 @@ def test_where_the_rows_of_many_rows_begin_is_not_kept() -> None:
     x, y = numbers(30_000, 16), numbers(16, seed=1)
     np.testing.assert_array_equal((tg.tensor(x) * tg.tensor(y)).numpy(), x * y)
     assert elementwise._known_rows.cache_info().currsize == before
+
+
+@pytest.mark.parametrize(
+    "obstacle", ["import os; os.environ['NUMBA_DISABLE_JIT'] = '1'", "numpy.__version__ = '9.9.9'"]
+)
+def test_where_numba_would_not_compile_numpy_computes_or_the_obstacle_is_named(obstacle: str, tmp_path: Path) -> None:
+    script = (
+        f"import numpy; {obstacle}\n"
+        "import tinygrad_rp as tg; x = tg.ones(200, 200, requires_grad=True)\n"
+        "(x * x + tg.softmax(x, -1) + tg.randn(200, 200)).sum().backward(); tg.optim.Adam([x]).step(); print(x.grad[0, 0].item())"
+    )
+    assert run(script, TINYGRAD_RP_CACHE_DIR=str(tmp_path)) == "2.0\n"
+    asked = f"try:\n    exec({script!r})\nexcept ImportError as error: print(error)"
+    message = run(asked, TINYGRAD_RP_CACHE_DIR=str(tmp_path), TINYGRAD_RP_KERNELS="numba")
+    assert "TINYGRAD_RP_KERNELS" in message
+    assert ("NUMBA_DISABLE_JIT" if "JIT" in obstacle else "9.9.9") in message

@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import sys
 from typing import Any
 
@@ -37,18 +38,35 @@ def usable() -> bool:
     """Whether kernels can be compiled here.
 
     Raises:
-        ImportError: ``TINYGRAD_RP_KERNELS`` asks for them, and Numba is not installed.
+        ImportError: ``TINYGRAD_RP_KERNELS`` asks for them, and Numba is not installed, or does not compile.
     """
     global _usable
     if _usable is None:
-        found = _is_installed("numba") and _is_installed("llvmlite")
-        if not found and MODE == "numba":
+        obstacle = _obstacle()
+        if obstacle and MODE == "numba":
             raise ImportError(
-                "the environment variable TINYGRAD_RP_KERNELS is 'numba', and Numba is not installed: install it "
-                "(pip install numba), or unset the variable"
+                f"the environment variable TINYGRAD_RP_KERNELS is 'numba', and {obstacle}, or unset the variable"
             )
-        _usable = found
+        _usable = not obstacle
     return _usable
+
+
+def _obstacle() -> str:
+    """Why Numba would not compile, and what to do; known without importing it, which takes long."""
+    if not (_is_installed("numba") and _is_installed("llvmlite")):
+        return "Numba is not installed: install it (pip install numba)"
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "NUMBA_DISABLE_JIT keeps Numba from compiling: unset that one"
+    metadata = importlib.import_module("importlib.metadata")  # half as long to import as all of this package
+    try:
+        needed = metadata.requires("numba") or ()
+    except metadata.PackageNotFoundError:  # it lies there without having been installed
+        return ""
+    for requirement in needed:
+        bound = re.match(r"numpy\b[^;]*<\s*(\d+)\.(\d+)", requirement)
+        if bound and tuple(map(int, np.__version__.split(".")[:2])) >= tuple(map(int, bound.groups())):
+            return f"Numba needs {requirement}, and NumPy is {np.__version__}: bring them together"
+    return ""
 
 
 def _is_installed(package: str) -> bool:

@@ -50,7 +50,9 @@ GRAIN = 1 << 15
 
 _pool: Any = None
 _workers_there = 0
+_starting = threading.Lock()
 _lock = threading.RLock()
+"""Of who compiles, which takes long."""
 
 
 keep_freed_memory()
@@ -59,11 +61,12 @@ keep_freed_memory()
 def _workers() -> Any:
     """Threads beside the calling one; more of them, when more are asked for."""
     global _pool, _workers_there
-    with _lock:
-        if _pool is None or _workers_there < choice.threads - 1:
+    wanted = max(choice.threads - 1, 1)
+    with _starting:
+        if _pool is None or _workers_there < wanted:
             # imported here, since that fails where the interpreter is shutting down
             made = importlib.import_module("concurrent.futures.thread").ThreadPoolExecutor
-            _pool, _workers_there = made(choice.threads - 1, "tinygrad_rp"), choice.threads - 1
+            _pool, _workers_there = made(wanted, "tinygrad_rp"), wanted
         return _pool
 
 
@@ -88,8 +91,8 @@ def share(run: Callable[[int, int], None], n: int, parts: int) -> None:
 
 def _begin_anew() -> None:
     """In a forked child, in which the threads of its parent do not exist."""
-    global _pool
-    _pool = None
+    global _pool, _starting
+    _pool, _starting = None, threading.Lock()
     _lock.release()
 
 
