@@ -54,6 +54,23 @@ def test_infinite_parameters_and_gradients_are_stepped_as_in_pytorch(size: int, 
     np.testing.assert_allclose(*results, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("size", [5, MANY])
+@pytest.mark.parametrize("betas", [(0.0, 0.0), (0.3, 0.9), (0.9, 0.999)])
+@pytest.mark.parametrize("lr", [1, np.float32(0.05)])
+def test_adam_forgets_large_gradients_as_in_pytorch_and_takes_any_number_as_its_rate(
+    size: int, betas: Any, lr: Any
+) -> None:
+    results = []
+    for house, adam in ((tg, Adam), (torch, torch.optim.Adam)):
+        parameter = house.zeros(size, requires_grad=True)
+        optimizer = adam([parameter], lr=lr if house is tg else float(lr), betas=betas)
+        for i, scale in enumerate((1e6, 1e-3, 1e-3)):
+            parameter.grad = house.tensor(numbers(size, seed=i) * np.float32(scale))
+            optimizer.step()
+        results.append(parameter.detach().numpy())
+    np.testing.assert_allclose(*results, rtol=1e-5, atol=2e-6)
+
+
 @pytest.mark.parametrize("make", [SGD, Adam])
 @pytest.mark.parametrize("size", [5, MANY])
 def test_a_step_does_not_write_into_memory_that_is_read_only(size: int, make: type[Optimizer]) -> None:

@@ -21,6 +21,7 @@ def _adam(
     v: Any,
     sign: Any,
     decay: Any,
+    beta1: Any,
     rise: Any,
     beta2: Any,
     rise2: Any,
@@ -29,7 +30,8 @@ def _adam(
     eps: Any,
 ) -> tuple[Any, ...]:
     g = decayed(p, g, sign, decay)
-    m = m + rise * (g - m)
+    rising = g - m
+    m = np.where(rise < 0.5, m + rise * rising, g - beta1 * rising)  # the one that is exact where β₁ is 1, or 0
     v = beta2 * v + rise2 * (g * g)
     return p - step * (m / (np.sqrt(v) / root + eps)), m, v
 
@@ -80,10 +82,11 @@ class Adam(Optimizer):
             {
                 "sign": -1.0 if group["maximize"] else 1.0,
                 "decay": group["weight_decay"],
+                "beta1": beta1,
                 "rise": 1 - beta1,
                 "beta2": beta2,
                 "rise2": 1 - beta2,
-                "step": group["lr"] / (1 - beta1 ** state["step"]),
+                "step": float(group["lr"]) / (1 - beta1 ** state["step"]),
                 "root": math.sqrt(1 - beta2 ** state["step"]),
                 "eps": group["eps"],
             },

@@ -171,6 +171,7 @@ def update(
         into: the names of those that change.
         numbers: the other arguments.
     """
+    numbers = {x: float(value) for x, value in numbers.items()}  # a scalar of NumPy's has a dtype, which would count
     whole = all(a.flags.c_contiguous and a.dtype == parameter._array.dtype for a in arrays.values())
     whole = whole and all(arrays[target].flags.writeable for target in into)  # else NumPy refuses
     if parameter._array.size > LARGE and whole and usable():
