@@ -871,3 +871,29 @@ def test_randint_takes_high_by_name_and_normal_of_numbers_can_be_a_leaf():
     assert leaf.requires_grad and leaf.is_leaf
     with pytest.raises(TypeError, match="requires_grad goes with"):
         tg.normal(tg.zeros(3), 1.0, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda torch: torch.randn(3, dtype=torch.int64),
+        lambda torch: torch.rand_like(torch.zeros(3, dtype=torch.int64)),
+        lambda torch: torch.normal(torch.zeros(3, dtype=torch.int64)),
+        lambda torch: torch.bernoulli(torch.ones(3, dtype=torch.int64)),
+        lambda torch: torch.zeros(3).bernoulli_(torch.ones(3, dtype=torch.int64)),
+        lambda torch: torch.zeros(3, dtype=torch.int64).log_normal_(),
+    ],
+)
+def test_integers_where_numbers_with_a_fraction_are_drawn_raise_as_in_pytorch(call):
+    for module in (pytest.importorskip("torch"), tg):
+        with pytest.raises(NotImplementedError):
+            call(module)
+
+
+def test_fork_rng_can_be_switched_off():
+    tg.manual_seed(0)
+    with tg.random.fork_rng(devices=[], enabled=True):
+        first = tg.rand(3)
+    with tg.random.fork_rng(enabled=False):
+        assert (tg.rand(3).numpy() == first.numpy()).all()
+    assert (tg.rand(3).numpy() != first.numpy()).all()

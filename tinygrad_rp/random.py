@@ -444,8 +444,16 @@ def set_rng_state(new_state: Any) -> None:
 
 
 @contextmanager
-def fork_rng() -> Iterator[None]:
-    """A context at whose end the default generator is put back into the state that it had before."""
+def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
+    """A context at whose end the default generator is put back into the state that it had before.
+
+    Args:
+        devices: is not used: all numbers come from one generator, in main memory.
+        enabled: where it is False, the context does nothing.
+    """
+    if not enabled:
+        yield
+        return
     state = default_generator._state()
     try:
         yield

@@ -79,7 +79,7 @@ def _noise(kind: str, what: str) -> tuple[Any, Any]:
 
 def _check_floating(name: str, dtype: np.dtype[Any]) -> None:
     if dtype.kind != "f":
-        raise RuntimeError(f"{name}() draws floating-point numbers, not {dtype}")
+        raise NotImplementedError(f"{name}() draws floating-point numbers, not {dtype}")
 
 
 rand, rand_like = _noise("uniform", "the uniform distribution on [0, 1)")
@@ -216,7 +216,7 @@ NORMAL = Stop(
 def _drawn_normal(mean: Any, std: Any, generator: Generator) -> Any:
     for name, value in (("mean", mean), ("std", std)):
         if isinstance(value, np.ndarray) and value.dtype.kind != "f":
-            raise RuntimeError(
+            raise NotImplementedError(
                 f"normal(): {name} must hold floating-point numbers, not {value.dtype}; use float() before"
             )
     low = std.min(initial=np.inf) if isinstance(std, np.ndarray) else std
@@ -278,6 +278,7 @@ def normal(
         requires_grad: whether the tensor is a leaf of a graph, where both are numbers.
 
     Raises:
+        NotImplementedError: a tensor does not hold floating-point numbers.
         RuntimeError: ``std`` is negative somewhere; nothing has been drawn then.
     """
     source = generator or default_generator
@@ -323,7 +324,7 @@ BERNOULLI = Stop(
 
 def _drawn_bernoulli(x: Any, generator: Generator) -> Any:
     if x.dtype.kind != "f":
-        raise RuntimeError(f"bernoulli(): the probabilities must be floating-point numbers, not {x.dtype}")
+        raise NotImplementedError(f"bernoulli(): the probabilities must be floating-point numbers, not {x.dtype}")
     if x.size == 1:
         p = x.item()
         fits = 0 <= p <= 1
@@ -360,6 +361,7 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
         generator: where the numbers come from.
 
     Raises:
+        NotImplementedError: the probabilities are not floating-point numbers.
         RuntimeError: a probability lies outside [0, 1]; nothing has been drawn then.
     """
     return _bernoulli(input, generator or default_generator)
@@ -670,7 +672,8 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
         generator: where the numbers come from.
 
     Raises:
-        RuntimeError: a probability lies outside [0, 1], is no floating-point number, or the shapes do not fit.
+        NotImplementedError: the probabilities are not floating-point numbers.
+        RuntimeError: a probability lies outside [0, 1], or the shapes do not fit.
     """
     refuse_change(self, "bernoulli_()")
     source = generator or default_generator
@@ -679,10 +682,11 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
             raise RuntimeError(f"bernoulli_(): p must lie in [0, 1], and is {p}")
         return _filled(self, "bernoulli_", _fill_bernoulli, p, source)
     given = p._array
+    if given.dtype.kind != "f":
+        raise NotImplementedError(f"bernoulli_(): probabilities must be floating-point numbers, and hold {given.dtype}")
     fits = (given >= 0) & (given <= 1)
-    if given.dtype.kind != "f" or not fits.all():
-        wrong = f"hold {given.dtype}" if given.dtype.kind != "f" else f"one is {given[~fits].flat[0]}"
-        raise RuntimeError(f"bernoulli_(): probabilities must be floating-point numbers in [0, 1], and {wrong}")
+    if not fits.all():
+        raise RuntimeError(f"bernoulli_(): probabilities must lie in [0, 1], and one is {given[~fits].flat[0]}")
     try:
         np.broadcast_to(given, self._array.shape)
     except ValueError:
