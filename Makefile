@@ -29,7 +29,7 @@ test: $(MARK)test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 bench: $(MARK)bench
 	$(BIN)/python -m benchmarks

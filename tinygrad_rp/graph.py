@@ -34,6 +34,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from sys import getrefcount
 from typing import Any, ClassVar, Literal
 
 from numpy import array as array_copy
@@ -349,7 +350,7 @@ class AccumulateGrad(Node):
         before = self.grad
         if before is None:
             if type(gradient) is ndarray:
-                if gradient.base is not None or id(gradient) in lent:
+                if id(gradient) in lent or (gradient.base is not None and not _has_its_base_alone(gradient)):
                     gradient = array_copy(gradient)
                 else:
                     lent[id(gradient)] = gradient
@@ -377,6 +378,13 @@ class AccumulateGrad(Node):
             self.grad = gradient + before
         else:
             self.grad = asarray(held + gradient._array)
+
+
+def _has_its_base_alone(view: ndarray[Any, Any]) -> bool:
+    """Whether a view shows all of an array that nobody else holds: the transposed result of a product, for example."""
+    base = view.base
+    # held by the view, by `base`, and by the call
+    return type(base) is ndarray and base.base is None and base.size == view.size and getrefcount(base) == 3
 
 
 def as_next_function(edge: Any) -> tuple[Node, int]:

@@ -42,7 +42,7 @@ __all__ = ["GRAIN", "Kernel", "kernel", "share"]
 
 Array = ndarray[Any, Any]
 
-GRAIN = 1 << 15
+GRAIN = 1 << 17
 """A thread gets at least so many elements: waking one takes as long as a simple kernel needs for these."""
 
 # ------------------------------------------------------------------------------------------------------------- threads

@@ -178,13 +178,15 @@ def column_sums(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array | None
         keepdims: keep them, with length 1.
 
     Returns:
-        ``None`` where they are not the first ones in memory, or x is not contiguous.
+        ``None`` where they are not the first ones in memory, x is not contiguous, or there are few rows, at which NumPy is good.
     """
     order = sorted(range(x.ndim), key=lambda d: x.strides[d], reverse=True)
     straight = x.transpose(order)
     if set(order[: len(axes)]) != set(axes) or not straight.flags.c_contiguous or not usable():
         return None
     rows = math.prod(straight.shape[: len(axes)])
+    if rows < 4 * ROWS:
+        return None
     m = x.size // rows
     blocks = -(-rows // ROWS)
     parts = np.empty((blocks, m))
