@@ -298,16 +298,18 @@ def test_small_graphs_leave_nothing_for_the_cycle_collector(build, count):
     x = leaf(0.5, 1.5)
     for _ in range(10):
         build(x)
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(count):
-            build(x)
-        found = gc.collect()
-    finally:
-        gc.enable()
+    found = []
+    for _ in range(2):  # what other threads of this process drop meanwhile is not there again
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(count):
+                build(x)
+            found.append(gc.collect())
+        finally:
+            gc.enable()
     # One cycle a graph would be thousands of objects; what the interpreter itself leaves is far below a hundred.
-    assert found < 100
+    assert min(found) < 100
 
 
 def test_20_000_graphs_in_a_loop_leave_no_objects_behind():

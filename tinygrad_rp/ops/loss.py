@@ -69,7 +69,9 @@ def _rounded(x: Any, y: Any, width: float, inner: float) -> Any:
 def _slope(x: Any, y: Any, width: float, inner: float) -> Any:
     difference = x - y
     bare = _bare(difference)
-    beyond = np.abs(bare) >= width
+    beyond = np.greater_equal(np.abs(bare), width)
+    if isinstance(beyond, np.generic):  # of a tensor without dimensions; where() chooses by an array
+        beyond = np.asarray(beyond)
     return np.where(beyond, (inner * width * np.sign(bare)).astype(bare.dtype), inner * difference)
 
 
