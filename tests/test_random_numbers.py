@@ -897,3 +897,15 @@ def test_fork_rng_can_be_switched_off():
     with tg.random.fork_rng(enabled=False):
         assert (tg.rand(3).numpy() == first.numpy()).all()
     assert (tg.rand(3).numpy() != first.numpy()).all()
+
+
+def test_who_draws_many_numbers_in_small_portions_gets_the_compiled_loops():
+    code = (
+        "import sys, tinygrad_rp as tg\n"
+        "g = tg.Generator().manual_seed(3)\n"
+        "parts = [tg.randn(8_000, generator=g) for _ in range(60)]\n"
+        "print('tinygrad_rp.kernels.machine' in sys.modules)\n"
+        "print(tg.equal(tg.cat(parts), tg.randn(480_000, generator=tg.Generator().manual_seed(3))))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [str(choice.usable() and choice.MODE == "auto"), "True"]

@@ -276,10 +276,14 @@ def word_of(kind: str, dtype: Any = _FLOAT32) -> int:
 
 
 def pays(n: int) -> bool:
-    """Whether to compile: from where it pays on, and earlier once the process has loaded what it takes."""
-    return (n > LARGE or (MODE == "auto" and n >= 1024 and _MACHINE in sys.modules)) and usable()
+    """Whether to compile: from where it pays on, and earlier once the process has loaded what it takes, or has had NumPy make
+    many numbers, for each of which it needs ten times as long."""
+    ready = MODE == "auto" and n >= 1024 and (_MACHINE in sys.modules or _made_by_numpy > MANY)
+    return (n > LARGE or ready) and usable()
 
 
+MANY = 1 << 18
+_made_by_numpy = 0
 _MACHINE = "tinygrad_rp.kernels.machine"
 _CHUNK = 4096
 
@@ -309,6 +313,8 @@ def numbers(kind: str, dtype: Any, key: int, stream: int, start: int, n: int) ->
     made, group = FORMULAS[FIXED[kind], dtype]
     word = word_of(kind, dtype)
     if not pays(n):
+        global _made_by_numpy
+        _made_by_numpy += n
         begin, end = start // group, -(-(start + n) // group)
         blocks = np.arange(begin * 64, end * 64, dtype=np.uint64)
         parts = []
