@@ -357,28 +357,19 @@ def coins(p: Array, key: int, stream: int, start: int, n: int, dtype: Any) -> Ar
         dtype: of the result.
     """
 
-    def piece(begin: int, end: int) -> Array:
-        below = numbers("bernoulli", _FLOAT64, key, stream, start + begin, end - begin) < (
-            p if p.size == 1 else p[begin:end]
-        )
-        return below.astype(dtype)
-
+    if not pays(n) or dtype.kind != "f":
+        return (numbers("bernoulli", _FLOAT64, key, stream, start, n) < p).astype(dtype)
     group = group_of("bernoulli", _FLOAT64)
-    first, last = -(-start // group), (start + n) // group
-    if not pays(n) or last <= first or dtype.kind != "f":
-        return piece(0, n)
-    # whole groups by the compiled loop, what is cut off before and behind by NumPy
-    head, tail = first * group - start, last * group - start
-    out = np.empty(n, dtype)
-    out[:head] = piece(0, head)
+    begin, end = start // group, -(-(start + n) // group)
+    before, whole = start - begin * group, (end - begin) * group
+    if p.size > 1 and whole > n:  # whole groups are made; what is cut off of them is thrown away
+        p = np.pad(p, (before, whole - n - before))
+    out = np.empty(whole, dtype)
     loops = room("sampler_loops")
-    word = word_of("bernoulli", _FLOAT64)
-    chances = p if p.size == 1 else p[head:tail]
     loop = loops.fill_coins if p.size == 1 else loops.fill_own_coins
-    one = dtype.type(1)
-    loop(last - first, first, key & 0xFFFFFFFF, key >> 32, stream, word, chances, dtype.type(0), one, out[head:tail])
-    out[tail:] = piece(tail, n)
-    return out
+    word = word_of("bernoulli", _FLOAT64)
+    loop(end - begin, begin, key & 0xFFFFFFFF, key >> 32, stream, word, p, dtype.type(0), dtype.type(1), out)
+    return out if whole == n else out[before : before + n].copy()
 
 
 # ------------------------------------------------------------------------------------------------- integers of a range
