@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import tinygrad_rp as tg
+from tinygrad_rp import operation
 from tinygrad_rp.optim import SGD, Adam, Optimizer
 
 MANY = 20_000
@@ -141,6 +142,8 @@ def test_where_the_rows_of_many_rows_begin_is_not_kept() -> None:
     x, y = numbers(30_000, 16), numbers(16, seed=1)
     np.testing.assert_array_equal((tg.tensor(x) * tg.tensor(y)).numpy(), x * y)
     assert elementwise._known_rows.cache_info().currsize == before
+    kept = operation._kernels_of("mul")._plans.values()
+    assert not [plan for plan in kept if plan is not None and plan[1].at and len(plan[1].at[0]) > elementwise.MANY_ROWS]
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ LEAST_ROW = 8
 """Shorter rows go to NumPy."""
 MANY_ROWS = 1 << 12
 """Where more of them begin is not kept for the next time: it takes memory, and little time beside the loop."""
-MANY = 64
-"""An operation has so many loops, for its layouts and for parameters whose value its rules ask for; the rest is left to NumPy."""
+MANY, MANY_VALUES = 64, 8
+"""An operation has so many loops; where a rule asks for the value of a parameter, so many for it. The rest is left to NumPy."""
 MANY_SHAPES = 1024
 """For so many shapes an operation remembers how they are gone through."""
 
@@ -628,7 +628,8 @@ class Elementwise:
             else:
                 key.append(type(value) if type(value) is float or name in arrays else (type(value), repr(value)))
         look = tuple(key)
-        if wanted in self._asks:
+        asked = wanted in self._asks
+        if asked:
             look = (*look, *(repr(value) for value in values if type(value) is float))
         try:
             plan = self._plans[look]
@@ -636,7 +637,8 @@ class Elementwise:
             if len(self._plans) > MANY_SHAPES:
                 self._plans.clear()
             plan = self._plans[look] = self._plan(wanted, dict(zip(names, values, strict=True)), shapes)
-            if wanted in self._asks:  # as it has just turned out
+            rows = len(plan[1].at[0]) if plan is not None and plan[1].at else 0
+            if rows > MANY_ROWS or (not asked and wanted in self._asks):  # the rule asks, as it has just turned out
                 del self._plans[look]
         if plan is None:
             return None
@@ -697,8 +699,11 @@ class Elementwise:
         """The loop for operands of these kinds; ``None`` where the rule has none, or has had too many."""
         key = (wanted, kinds, numbers, rows, summed, repr(fixed))
         if key not in self._loops:
-            if len(self._loops) > MANY:
+            made = [known for known, loop in self._loops.items() if loop is not None]
+            if len(made) > MANY or (wanted in self._asks and len([k for k in made if k[0] == wanted]) >= MANY_VALUES):
                 return None
+            if len(self._loops) > 2 * MANY:  # what cannot be compiled is found out again
+                self._loops = {known: self._loops[known] for known in made}
             rules: list[Callable[[dict[str, Any]], Any]]
             if wanted:
                 rules = [functools.partial(_of_rule, self.derivatives[x]) for x in wanted]

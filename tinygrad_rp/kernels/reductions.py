@@ -67,8 +67,17 @@ def _power(x: Any, top: Any) -> Any:
     return exp(x - top)
 
 
-def _log_share(x: Any, top: Any, log_total: Any) -> Any:
-    return (x - top) - log_total
+def _total_of_powers(x: Any, at: Any, m: Any, top: Any, zero: Any) -> Any:
+    total = 0.0
+    for begin in range(at, at + m, BLOCK):
+        s = zero
+        for j in range(begin, min(begin + BLOCK, at + m)):
+            s += _power(x[j], top)
+        total += s
+    return total
+
+
+_total_of_powers.__dict__["reorders"] = True
 
 
 @kernel(reorders=True)
@@ -104,20 +113,15 @@ def _softmax_backward(n: int, m: int, zero: Any, g: Any, out: Any, back: Any) ->
             back[j] = out[j] * (g[j] - pull)
 
 
-@kernel(reorders=True)
+@kernel
 def _log_softmax(n: int, m: int, zero: Any, x: Any, out: Any) -> None:
     for r in range(n):
         at = r * m
         top = _greatest(x, at, m)
-        total = 0.0
-        for begin in range(at, at + m, BLOCK):
-            s = zero
-            for j in range(begin, min(begin + BLOCK, at + m)):
-                s += _power(x[j], top)
-            total += s
+        total = _total_of_powers(x, at, m, top, zero)
         log_total = log(_rounded(total, zero))
         for j in range(at, at + m):
-            out[j] = _log_share(x[j], top, log_total)
+            out[j] = (x[j] - top) - log_total
 
 
 @kernel(reorders=True)
@@ -135,18 +139,13 @@ def _log_softmax_backward(n: int, m: int, zero: Any, g: Any, out: Any, back: Any
             back[j] = g[j] - exp(out[j]) * pull
 
 
-@kernel(reorders=True)
+@kernel
 def _logsumexp(n: int, m: int, zero: Any, x: Any, out: Any) -> None:
     for r in range(n):
         at = r * m
         top = _greatest(x, at, m)
         top = where(top - top == zero, top, zero)  # inf − inf is no number
-        total = 0.0
-        for begin in range(at, at + m, BLOCK):
-            s = zero
-            for j in range(begin, min(begin + BLOCK, at + m)):
-                s += _power(x[j], top)
-            total += s
+        total = _total_of_powers(x, at, m, top, zero)
         out[r] = log(_rounded(total, zero)) + top
 
 
