@@ -903,9 +903,9 @@ def test_who_draws_many_numbers_in_small_portions_gets_the_compiled_loops():
     code = (
         "import sys, tinygrad_rp as tg\n"
         "g = tg.Generator().manual_seed(3)\n"
-        "parts = [tg.randn(8_000, generator=g) for _ in range(60)]\n"
+        "parts = [tg.randn(8_000, generator=g) for _ in range(150)]\n"
         "print('tinygrad_rp.kernels.machine' in sys.modules)\n"
-        "print(tg.equal(tg.cat(parts), tg.randn(480_000, generator=tg.Generator().manual_seed(3))))\n"
+        "print(tg.equal(tg.cat(parts), tg.randn(1_200_000, generator=tg.Generator().manual_seed(3))))\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == [str(choice.usable() and choice.MODE == "auto"), "True"]

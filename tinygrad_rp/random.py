@@ -319,7 +319,7 @@ class Generator:
         """
         shape = np.shape(p) if shape is None else shape
         n = math.prod(shape)
-        if not samplers.pays(n):
+        if not samplers.pays(n, 1024):
             return (self.draw("bernoulli", shape, _FLOAT64) < p).astype(dtype)
         chances = np.asarray(p)
         if chances.size == 1 or not any(chances.strides):

@@ -275,21 +275,26 @@ def word_of(kind: str, dtype: Any = _FLOAT32) -> int:
     return (2 * KINDS.index(kind) + (dtype == _FLOAT64)) << 24
 
 
-def pays(n: int) -> bool:
-    """Whether to compile: from where it pays on, and earlier once the process has loaded what it takes, or has had NumPy make
-    many numbers, for each of which it needs ten times as long."""
-    ready = MODE == "auto" and n >= 1024 and (_MACHINE in sys.modules or _made_by_numpy > MANY)
+def pays(n: int, least: int = 1) -> bool:
+    """Whether to compile: from where it pays on, and from ``least`` numbers on once the process has loaded what it takes, or has
+    spent about as much time without as loading it takes."""
+    ready = MODE == "auto" and n >= least and (_MACHINE in sys.modules or _spent > MANY)
     return (n > LARGE or ready) and usable()
 
 
-MANY = 1 << 18
-_made_by_numpy = 0
+MANY = 1 << 20
+CALL = 1 << 11
+"""A call of NumPy's form takes as long as so many numbers."""
+_spent = 0
+"""How many numbers NumPy was made to compute, calls included."""
 _MACHINE = "tinygrad_rp.kernels.machine"
 _CHUNK = 4096
 
 
 def philox_at(at: Any, key: int, stream: int, word: Any) -> tuple[Any, Any, Any, Any]:
     """The words of blocks, given by their numbers in an array of uint64."""
+    global _spent
+    _spent += 4 * at.size + CALL
     low, high = np.uint64(key & 0xFFFFFFFF), np.uint64(key >> 32)
     return philox(at & _LOW, at >> _32, np.uint64(stream), np.uint64(word), low, high)
 
@@ -312,9 +317,7 @@ def numbers(kind: str, dtype: Any, key: int, stream: int, start: int, n: int) ->
     """
     made, group = FORMULAS[FIXED[kind], dtype]
     word = word_of(kind, dtype)
-    if not pays(n):
-        global _made_by_numpy
-        _made_by_numpy += n
+    if not pays(n, 1024):
         begin, end = start // group, -(-(start + n) // group)
         blocks = np.arange(begin * 64, end * 64, dtype=np.uint64)
         parts = []
@@ -357,7 +360,7 @@ def coins(p: Array, key: int, stream: int, start: int, n: int, dtype: Any) -> Ar
         dtype: of the result.
     """
 
-    if not pays(n) or dtype.kind != "f":
+    if not pays(n, 1024) or dtype.kind != "f":
         return (numbers("bernoulli", _FLOAT64, key, stream, start, n) < p).astype(dtype)
     group = group_of("bernoulli", _FLOAT64)
     begin, end = start // group, -(-(start + n) // group)
