@@ -160,3 +160,29 @@ def test_where_numba_would_not_compile_numpy_computes_or_the_obstacle_is_named(o
     message = run(asked, TINYGRAD_RP_CACHE_DIR=str(tmp_path), TINYGRAD_RP_KERNELS="numba")
     assert "TINYGRAD_RP_KERNELS" in message
     assert ("NUMBA_DISABLE_JIT" if "JIT" in obstacle else "9.9.9") in message
+
+
+SUMS = """
+import tinygrad_rp as tg
+x = tg.full((300_000, 3), 0.1)
+b = tg.zeros(3, requires_grad=True)
+((b + x) * x).mean().backward()
+for found in (x.mean(0), x[::2].mean(0), x.t().sum(1) / 300_000, b.grad * 3):
+    assert (found - 0.1).abs().max() < 1e-6, found
+"""
+
+
+@pytest.mark.parametrize("kernels", ["auto", "numpy"])
+def test_sums_over_many_rows_keep_their_digits_with_and_without_kernels(kernels: str) -> None:
+    run(SUMS, TINYGRAD_RP_KERNELS=kernels)
+
+
+@pytest.mark.parametrize("dim", [2, -3, (0, 2), (0, 0)])
+def test_a_dimension_that_is_not_there_is_refused_of_large_arrays_too(dim: object) -> None:
+    with pytest.raises((IndexError, RuntimeError)):
+        tg.ones(10_000, 3).sum(dim)
+
+
+def test_a_generator_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="must be a Generator or None, not int"):
+        tg.randn(3, generator=5)

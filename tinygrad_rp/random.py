@@ -459,3 +459,18 @@ def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
         yield
     finally:
         default_generator.set_state(state)
+
+
+def source_of(generator: Generator | None) -> Generator:
+    """The generator that an argument names: the default one where it names none.
+
+    Raises:
+        TypeError: it is no `Generator`.
+    """
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(
+            f"generator must be a Generator or None, not {type(generator).__name__}: make one with Generator().manual_seed(…)"
+        )
+    return generator

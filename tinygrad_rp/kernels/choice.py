@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import os
 import re
 import sys
@@ -24,12 +25,14 @@ from numpy import ndarray
 __all__ = ["LARGE", "MODE", "get_num_threads", "room", "set_num_threads", "sum_over", "usable"]
 
 MODES = ("auto", "numba", "numpy")
-MODE = os.environ.get("TINYGRAD_RP_KERNELS", "auto")
+MODE = os.environ.get("TINYGRAD_RP_KERNELS") or "auto"
 if MODE not in MODES:
     raise ValueError(f"the environment variable TINYGRAD_RP_KERNELS must be one of {', '.join(MODES)}, and is {MODE!r}")
 
 LARGE = {"auto": 1 << 14, "numba": 0, "numpy": sys.maxsize}[MODE]
 """Arrays of more elements go to a kernel, where there is one."""
+MANY = 1 << 14
+"""Of more elements, sums lose digits that matter."""
 
 _usable: bool | None = None
 
@@ -83,7 +86,7 @@ def room(name: str) -> Any:
 
 def _chosen_threads() -> int:
     asked = os.environ.get("TINYGRAD_RP_NUM_THREADS")
-    if asked is None:
+    if not asked:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not asked.isdigit() or not int(asked):
         raise ValueError(
@@ -116,12 +119,19 @@ def set_num_threads(number: int) -> None:
 
 
 def sum_over(x: Any, axes: Any, keepdims: Any) -> Any:
-    """NumPy's sum over some dimensions (``None``: all), but for large arrays without its loss of digits in the first ones."""
-    if type(x) is ndarray and x.size > LARGE and axes is not None and x.ndim > 1 and x.dtype.char in "fd":
+    """NumPy's sum over some dimensions (``None``: all), without its loss of digits.
+
+    Along the last dimension in memory NumPy adds up pair by pair, and over others one by one: a float32 sum over 10⁷ rows is
+    wrong in its second digit then.
+    """
+    if type(x) is ndarray and x.size > MANY and axes is not None and x.dtype.char in "fd":
         given = axes if isinstance(axes, tuple) else (axes,)
-        named = tuple({a % x.ndim for a in given})
-        if 0 < len(named) < x.ndim and len(named) == len(given):  # NumPy refuses a dimension that is named twice
-            found = room("reductions").column_sums(x, named, keepdims)
+        named = {a % x.ndim for a in given if -x.ndim <= a < x.ndim}
+        if 0 < len(named) < x.ndim and len(named) == len(given):  # otherwise NumPy refuses them
+            found = room("reductions").column_sums(x, tuple(named), keepdims) if x.size > LARGE and usable() else None
             if found is not None:
                 return found
+            last = named == set(range(x.ndim - len(named), x.ndim)) and x.flags.c_contiguous
+            if x.dtype.char == "f" and not last and math.prod(x.shape[d] for d in named) > 1024:
+                return np.add.reduce(x, axis=axes, dtype=np.float64, keepdims=keepdims).astype(np.float32)
     return np.add.reduce(x, axis=axes, keepdims=keepdims)

@@ -234,7 +234,7 @@ def cache_folder() -> Path:
     """Where compiled kernels are kept."""
     named = os.environ.get("TINYGRAD_RP_CACHE_DIR")
     if named:
-        return Path(named)
+        return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/.cache")
     return Path(home) / "tinygrad_rp"
 

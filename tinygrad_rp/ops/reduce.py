@@ -696,7 +696,7 @@ def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
 def _log_sum_exp(x: Any, dim: Any, keepdim: bool) -> Any:
     greatest = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
     greatest = np.where(np.isfinite(greatest), greatest, 0.0)  # inf − inf is no number
-    total = np.log(np.add.reduce(np.exp(x - greatest), axis=dim, keepdims=True)) + greatest
+    total = np.log(sum_over(np.exp(x - greatest), dim, True)) + greatest
     return total if keepdim else np.squeeze(total, dim)
 
 
@@ -714,7 +714,7 @@ _logsumexp = operation(
 
 def _soft_max(x: Any, dim: int) -> Any:
     e = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf))
-    return e / np.add.reduce(e, axis=dim, keepdims=True)
+    return e / sum_over(e, dim, True)
 
 
 _softmax = operation(
@@ -731,7 +731,7 @@ _softmax = operation(
 
 def _log_soft_max(x: Any, dim: int) -> Any:
     shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
+    return shifted - np.log(sum_over(np.exp(shifted), dim, True))
 
 
 _log_softmax = operation(

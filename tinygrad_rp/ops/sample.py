@@ -16,7 +16,7 @@ from tinygrad_rp.in_place import change, refuse_change
 from tinygrad_rp.operation import operation, public
 from tinygrad_rp.ops.assign import OVERWRITTEN
 from tinygrad_rp.ops.create import shape_of
-from tinygrad_rp.random import Generator, default_generator
+from tinygrad_rp.random import Generator, default_generator, source_of
 from tinygrad_rp.tensor import RANGES, Tensor, as_dtype, bool_, float32, float64, get_default_dtype, int64, wrap
 
 __all__ = [
@@ -57,7 +57,9 @@ def _noise(kind: str, what: str) -> tuple[Any, Any]:
             _check_floating(name, dtype)
         if len(shape) != 1 or shape[0].__class__ is not int or shape[0] < 0:
             shape = shape_of(name, shape, size)
-        drawn = wrap((generator or default_generator).draw(kind, shape, dtype), None, origin)
+        drawn = wrap(
+            (default_generator if generator is None else source_of(generator)).draw(kind, shape, dtype), None, origin
+        )
         return drawn.requires_grad_() if requires_grad else drawn
 
     def noise_like(
@@ -67,7 +69,11 @@ def _noise(kind: str, what: str) -> tuple[Any, Any]:
         dtype = array.dtype if dtype is None else as_dtype(dtype)
         if dtype is not float32:
             _check_floating(f"{name}_like", dtype)
-        drawn = wrap((generator or default_generator).draw(kind, array.shape, dtype), None, origin_like)
+        drawn = wrap(
+            (default_generator if generator is None else source_of(generator)).draw(kind, array.shape, dtype),
+            None,
+            origin_like,
+        )
         return drawn.requires_grad_() if requires_grad else drawn
 
     noise.__name__ = noise.__qualname__ = name
@@ -123,7 +129,7 @@ def _integers(
     name: str, low: Any, high: Any, shape: tuple[int, ...], dtype: Any, generator: Any, origin: Any
 ) -> Tensor:
     low, high = _bounds(name, low, high, dtype)
-    return wrap((generator or default_generator).integers(low, high, shape).astype(dtype, copy=False), None, origin)
+    return wrap(source_of(generator).integers(low, high, shape).astype(dtype, copy=False), None, origin)
 
 
 def randint(
@@ -197,7 +203,7 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, r
         raise NotImplementedError("randperm() is not defined for bool")
     if n - 1 > _HELD[dtype][1]:
         raise RuntimeError(f"randperm(): {dtype} holds integers up to {_HELD[dtype][1]}, and n is {n}")
-    drawn = wrap((generator or default_generator).permutation(int(n)).astype(dtype, copy=False), None, _RANDPERM)
+    drawn = wrap(source_of(generator).permutation(int(n)).astype(dtype, copy=False), None, _RANDPERM)
     return drawn.requires_grad_() if requires_grad else drawn
 
 
@@ -281,7 +287,7 @@ def normal(
         NotImplementedError: a tensor does not hold floating-point numbers.
         RuntimeError: ``std`` is negative somewhere; nothing has been drawn then.
     """
-    source = generator or default_generator
+    source = source_of(generator)
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         if size is not None:
             raise TypeError("normal(): size goes with a mean and a std that are numbers")
@@ -364,7 +370,7 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
         NotImplementedError: the probabilities are not floating-point numbers.
         RuntimeError: a probability lies outside [0, 1]; nothing has been drawn then.
     """
-    return _bernoulli(input, generator or default_generator)
+    return _bernoulli(input, source_of(generator))
 
 
 MULTINOMIAL = Stop(
@@ -430,7 +436,7 @@ def multinomial(
     Raises:
         RuntimeError: a weight is negative or not finite, a row sums to 0, or there are too few categories.
     """
-    return _multinomial(input, num_samples, replacement, generator or default_generator)
+    return _multinomial(input, num_samples, replacement, source_of(generator))
 
 
 POISSON = Stop(
@@ -472,7 +478,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
         NotImplementedError: the rates are not floating-point numbers.
         RuntimeError: a rate is negative, infinite or NaN; nothing has been drawn then.
     """
-    return _poisson(input, generator or default_generator)
+    return _poisson(input, source_of(generator))
 
 
 # --------------------------------------------------------------------------------------- filling a tensor with numbers
@@ -589,7 +595,7 @@ def normal_(self: Tensor, mean: float = 0, std: float = 1, *, generator: Generat
     _need_floating("normal_", self, NotImplementedError)
     if not std >= 0:
         raise RuntimeError(f"normal_(): std must not be negative (or NaN), and is {std}")
-    return _filled(self, "normal_", _fill_normal, mean, std, generator or default_generator)
+    return _filled(self, "normal_", _fill_normal, mean, std, source_of(generator))
 
 
 def uniform_(self: Tensor, low: float = 0, to: float = 1, *, generator: Generator | None = None) -> Tensor:
@@ -610,7 +616,7 @@ def uniform_(self: Tensor, low: float = 0, to: float = 1, *, generator: Generato
             f"uniform_(): the ends and the length of the range must not exceed {greatest} in {self._array.dtype}, and it is from "
             f"{low} to {to}"
         )
-    return _filled(self, "uniform_", _fill_uniform, low, to, generator or default_generator)
+    return _filled(self, "uniform_", _fill_uniform, low, to, source_of(generator))
 
 
 def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None = None) -> Tensor:
@@ -622,7 +628,7 @@ def exponential_(self: Tensor, lambd: float = 1, *, generator: Generator | None 
     _need_floating("exponential_", self, RuntimeError)
     if not lambd > 0:
         raise RuntimeError(f"exponential_(): lambd must be positive, and is {lambd}")
-    return _filled(self, "exponential_", _fill_exponential, lambd, generator or default_generator)
+    return _filled(self, "exponential_", _fill_exponential, lambd, source_of(generator))
 
 
 def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Generator | None = None) -> Tensor:
@@ -635,7 +641,7 @@ def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Gen
     _need_floating("log_normal_", self, NotImplementedError)
     if not std > 0:
         raise RuntimeError(f"log_normal_(): std must be positive, and is {std}")
-    return _filled(self, "log_normal_", _fill_log_normal, mean, std, generator or default_generator)
+    return _filled(self, "log_normal_", _fill_log_normal, mean, std, source_of(generator))
 
 
 def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Generator | None = None) -> Tensor:
@@ -647,7 +653,7 @@ def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Gen
     _need_floating("cauchy_", self, RuntimeError)
     if not sigma > 0:
         raise RuntimeError(f"cauchy_(): sigma must be positive, and is {sigma}")
-    return _filled(self, "cauchy_", _fill_cauchy, median, sigma, generator or default_generator)
+    return _filled(self, "cauchy_", _fill_cauchy, median, sigma, source_of(generator))
 
 
 def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
@@ -661,7 +667,7 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
     refuse_change(self, "geometric_()")
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_(): p must lie in (0, 1), and is {p}")
-    return _filled(self, "geometric_", _fill_geometric, p, generator or default_generator)
+    return _filled(self, "geometric_", _fill_geometric, p, source_of(generator))
 
 
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
@@ -676,7 +682,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
         RuntimeError: a probability lies outside [0, 1], or the shapes do not fit.
     """
     refuse_change(self, "bernoulli_()")
-    source = generator or default_generator
+    source = source_of(generator)
     if not isinstance(p, Tensor):
         if not 0 <= p <= 1:
             raise RuntimeError(f"bernoulli_(): p must lie in [0, 1], and is {p}")

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_rp.graph import Source
 from tinygrad_rp.ops.elementwise import add, div, mul, sub
 from tinygrad_rp.ops.reduce import softmax
-from tinygrad_rp.random import Generator, default_generator
+from tinygrad_rp.random import Generator, source_of
 from tinygrad_rp.tensor import Tensor, wrap
 
 __all__: list[str] = []
@@ -54,7 +54,7 @@ def dropout(
         raise RuntimeError(f"dropout(): input must hold floating-point numbers, not {array.dtype}; use float() before")
     if p == 1:
         return mul(input, wrap(np.zeros(array.shape, array.dtype)))
-    kept = (generator or default_generator).draw("bernoulli", array.shape, array.dtype) >= p
+    kept = source_of(generator).draw("bernoulli", array.shape, array.dtype) >= p
     return mul(input, wrap(np.asarray(kept.astype(array.dtype) / array.dtype.type(1 - p)), None, _DROPOUT))
 
 
@@ -90,7 +90,7 @@ def gumbel_softmax(
     bound = max(array.ndim, 1)
     if not -bound <= dim < bound:
         raise IndexError(f"gumbel_softmax(): dimension {dim} is out of range; it must lie in [{-bound}, {bound - 1}]")
-    gumbels = wrap((generator or default_generator).gumbel(array.shape, array.dtype), None, _GUMBEL)
+    gumbels = wrap(source_of(generator).gumbel(array.shape, array.dtype), None, _GUMBEL)
     soft = softmax(div(add(logits, gumbels), tau), dim)
     if not hard:
         return soft
