@@ -344,10 +344,11 @@ def test_average_pooling_counts_what_it_is_told_to_count():
 # --------------------------------------------------------------------------------------------------------------- noise
 
 
-class Always:
+class Always(tg.Generator):
     """A generator whose random words are all the same."""
 
     def __init__(self, word):
+        super().__init__()
         self.word = word
 
     def gumbel(self, shape, dtype):

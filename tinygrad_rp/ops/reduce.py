@@ -714,7 +714,7 @@ _logsumexp = operation(
 
 def _soft_max(x: Any, dim: int) -> Any:
     e = np.exp(x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf))
-    return e / sum_over(e, dim, True)
+    return e / np.add.reduce(e, axis=dim, keepdims=True)
 
 
 _softmax = operation(
@@ -731,7 +731,7 @@ _softmax = operation(
 
 def _log_soft_max(x: Any, dim: int) -> Any:
     shifted = x - np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-    return shifted - np.log(sum_over(np.exp(shifted), dim, True))
+    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=dim, keepdims=True))
 
 
 _log_softmax = operation(
