@@ -12,7 +12,8 @@ import tinygrad_rp as tg
 from tinygrad_rp.autograd import gradcheck, gradgradcheck
 from tinygrad_rp.operation import OPERATIONS, Example
 
-DIFFERENTIABLE = [op for op in OPERATIONS.values() if op.node is not None and not op.stops]
+DIFFERENTIABLE = [op for op in OPERATIONS.values() if op.node is not None and not op.stops and not op.drawn]
+DRAWN = [op for op in OPERATIONS.values() if op.drawn]
 STOPPED = [op for op in OPERATIONS.values() if op.node is not None and op.stops]
 SHAPES = {
     1: [((),), ((3,),), ((2, 3),), ((0,),)],

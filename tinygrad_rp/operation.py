@@ -139,6 +139,8 @@ class Operation:
     """Whether it works element by element, so that its inputs broadcast."""
     kernel: str
     """What is compiled for large arrays: ``"pointwise"``, a loop made of its rules; the name of a loop along rows; or nothing."""
+    drawn: bool
+    """Whether the value was drawn, so that the derivatives are not those of the formula."""
     node: type[OperationNode] | None
     """``None`` where the output carries no gradient."""
     function: Callable[..., Tensor]
@@ -540,6 +542,7 @@ def operation(
     view: bool = False,
     kernel: str = "",
     differentiable: bool = True,
+    drawn: bool = False,
     stops: dict[str, Stop] | None = None,
     domain: Sequence[tuple[float, float]] | tuple[float, float] = REAL,
     kinks: str = "",
@@ -567,6 +570,8 @@ def operation(
         kernel: what is compiled for large arrays: ``"pointwise"``, a loop made of the rules, which work element by element, or
             return the sum or the mean of what does; or the name of a loop in `tinygrad_rp.kernels.reductions`.
         differentiable: whether the output has a node; otherwise ``stops`` says for each input why not.
+        drawn: whether the value was drawn, and the derivatives are those of the quantile function at that value (implicit
+            reparameterisation): differences of the formula say nothing of them.
         stops: for an input, why no gradient passes.
         domain: for each input, or for all, the interval in which the operation is smooth.
         kinks: isolated points at which it is not, for a reader.
@@ -635,6 +640,7 @@ def operation(
         examples=tuple(examples),
         broadcasts=promote,
         kernel=kernel,
+        drawn=drawn,
         node=node_class,
         function=function,
         source=text,
@@ -1028,6 +1034,7 @@ def variadic(
         examples=tuple(examples),
         broadcasts=False,
         kernel="",
+        drawn=False,
         node=VariadicNode,
         function=function,
         source="",

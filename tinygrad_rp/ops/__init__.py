@@ -4,6 +4,7 @@ from tinygrad_rp.ops import (
     assign,
     convolution,
     create,
+    cumulative,
     density,
     elementwise,
     index,
@@ -22,6 +23,7 @@ from tinygrad_rp.ops import (
 from tinygrad_rp.ops.assign import *
 from tinygrad_rp.ops.convolution import *
 from tinygrad_rp.ops.create import *
+from tinygrad_rp.ops.cumulative import *
 from tinygrad_rp.ops.density import *
 from tinygrad_rp.ops.elementwise import *
 from tinygrad_rp.ops.index import *
@@ -41,6 +43,7 @@ __all__: list[str] = []
 __all__ += assign.__all__
 __all__ += convolution.__all__
 __all__ += create.__all__
+__all__ += cumulative.__all__
 __all__ += density.__all__
 __all__ += elementwise.__all__
 __all__ += index.__all__

@@ -17,7 +17,7 @@ from numpy import ndarray
 from tinygrad_rp.operation import POSITIVE, either, elementwise, public
 from tinygrad_rp.tensor import Tensor
 
-__all__ = ["digamma", "erf", "erfc", "erfinv", "lgamma", "polygamma"]
+__all__ = ["digamma", "erf", "erfc", "erfinv", "lgamma", "polygamma"]  # the others are for distributions
 
 Array = ndarray[Any, Any]
 
@@ -142,7 +142,63 @@ def _erfinv(x: Any) -> Any:
     return np.where(centre, x * quantile * math.sqrt(0.125), np.copysign(outer, x))
 
 
+@_in_double
+def _ndtr(x: Any) -> Any:
+    near, rest = _parts_of_erf(x * -math.sqrt(0.5))
+    return 0.5 * np.where(np.abs(x) <= _SMALL_ERF * math.sqrt(2.0), 1.0 - near, np.where(x < 0.0, rest, 2.0 - rest))
+
+
+@_in_double
+def _log_ndtr(x: Any) -> Any:
+    # below −1, where Φ = ½·e^(−½x²)·(e^(z²)·erfc z) with z = −x/√2: the last factor is Cody's ratio, or 1/(z√π)·(1 − …) far out
+    z = np.maximum(-x, 1.0) * math.sqrt(0.5)
+    far = z > 26.0
+    ratio, _ = _parts_of_erf(np.where(far, 26.0, z))
+    inverse = 0.5 / (z * z)
+    series = 1.0 - inverse * (
+        1.0 - 3.0 * inverse * (1.0 - 5.0 * inverse * (1.0 - 7.0 * inverse * (1.0 - 9.0 * inverse)))
+    )
+    left = np.log(0.5 * np.where(far, series / (z * math.sqrt(math.pi)), ratio)) - 0.5 * x * x
+    return np.where(x < -1.0, left, np.log1p(-_ndtr(np.maximum(-x, -1e9))))
+
+
+def _lower_quantile(depth: Any) -> Any:
+    """Minus the quantile of a probability p of at most 0.075, of √−log p."""
+    tail = depth <= 5.0
+    above, below = (
+        np.where(tail, _polynomial(depth - 1.6, *t), _polynomial(depth - 5.0, *f))
+        for t, f in zip(_QUANTILE_TAIL, _QUANTILE_FAR, strict=True)
+    )
+    return above / below
+
+
+@_in_double
+def _ndtri(p: Any) -> Any:
+    middle = p - 0.5
+    least = np.minimum(p, 1.0 - p)
+    place = 0.180625 - middle * middle
+    centre = middle * _polynomial(place, *_QUANTILE_CENTRE[0]) / _polynomial(place, *_QUANTILE_CENTRE[1])
+    outer = np.where(least == 0.0, np.inf, _lower_quantile(np.sqrt(-np.log(np.where(least > 0.0, least, 0.5)))))
+    out = np.where(np.abs(middle) <= 0.425, centre, np.copysign(outer, middle))
+    return np.where((p >= 0.0) & (p <= 1.0), out, np.nan)
+
+
+def _ndtri_of_log(log_p: Any) -> Any:
+    """The quantile of a probability of at most ½ that is given by its logarithm, in float64: also where it would be 0."""
+    depth = np.sqrt(-log_p)
+    near = log_p > -2.6
+    x = np.where(near, _ndtri(np.exp(np.where(near, log_p, -1.0))), -_lower_quantile(np.minimum(depth, 26.0)))
+    x = np.where(depth > 26.0, -math.sqrt(2.0) * depth, x)
+    for _ in range(4):  # Newton; log Φ is concave
+        log_cdf = _log_ndtr(x)
+        x = np.where(
+            near | (log_p == -np.inf), x, x - (log_cdf - log_p) * np.exp(log_cdf + 0.5 * x * x + _HALF_LOG_TAU)
+        )
+    return x
+
+
 _DENSITY = 2.0 / math.sqrt(math.pi)
+_HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
 
 erf = elementwise(
     "erf",
@@ -163,6 +219,34 @@ erfinv = elementwise(
     floating=True,
     x=lambda g, out: g * (np.exp(out * out) / _DENSITY),
     domain=(-1.0, 1.0),
+)
+ndtr = elementwise(
+    "ndtr",
+    _ndtr,
+    "Φ(x), the standard normal distribution's probability below x",
+    signature="input",
+    floating=True,
+    method=False,
+    x=lambda g, x: g * np.exp(-0.5 * (x * x) - _HALF_LOG_TAU),
+)
+log_ndtr = elementwise(
+    "log_ndtr",
+    _log_ndtr,
+    "log Φ(x)",
+    signature="input",
+    floating=True,
+    method=False,
+    x=lambda g, x, out: g * np.exp(-0.5 * (x * x) - _HALF_LOG_TAU - out),
+)
+ndtri = elementwise(
+    "ndtri",
+    _ndtri,
+    "Φ⁻¹(p), the x of which Φ(x) = p",
+    signature="input",
+    floating=True,
+    method=False,
+    x=lambda g, out: g * np.exp(0.5 * (out * out) + _HALF_LOG_TAU),
+    domain=(0.0, 1.0),
 )
 
 # -------------------------------------------------------------------------------------------------- the gamma function
