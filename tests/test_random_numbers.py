@@ -113,6 +113,9 @@ FIRST_NUMBERS = {
     "permutation": [5, 3, 4, 1, 2, 0],
     "gamma": [1.985702806738555, 2.9139534581395665],
     "poisson": [4.0, 379.0],
+    "binomial": [3.0, 609.0],
+    "von_mises": [2.804602957137341, -0.23130693278512557],
+    "log_gamma": [-774.0458073493813, 1.2693348032473073],
     "child": 10167241226305577288,
 }
 
@@ -127,6 +130,9 @@ def test_the_first_numbers_of_a_seed_are_what_they_always_were():
         "permutation": g.permutation(6).tolist(),
         "gamma": g.gamma([0.5, 3.0]).tolist(),
         "poisson": g.poisson([4.0, 400.0]).tolist(),
+        "binomial": g.binomial([10, 1000], [0.3, 0.6]).tolist(),
+        "von_mises": g.von_mises([0.5, 20.0]).tolist(),
+        "log_gamma": g.log_gamma([1e-3, 3.0]).tolist(),
         "child": (child := g.fork())._key ^ child._stream,
     }
     assert drawn == FIRST_NUMBERS
@@ -145,6 +151,13 @@ METHODS = {
     "gamma float32": lambda g, n: g.gamma(np.full(n, 2.5), FLOAT32),
     "poisson, few": lambda g, n: g.poisson(np.full(n, 3.0)),
     "poisson, many": lambda g, n: g.poisson(np.full(n, 50.0)),
+    "log_gamma": lambda g, n: g.log_gamma(np.full(n, 0.01)),
+    "log_gamma float32": lambda g, n: g.log_gamma(np.full(n, 2.5), FLOAT32),
+    "binomial, few": lambda g, n: g.binomial(7, np.full(n, 0.4)),
+    "binomial, many": lambda g, n: g.binomial(np.full(n, 100), 0.8),
+    "binomial float32": lambda g, n: g.binomial(np.full(n, 1000), 0.3, FLOAT32),
+    "von_mises": lambda g, n: g.von_mises(np.full(n, 3.0)),
+    "von_mises float32": lambda g, n: g.von_mises(np.full(n, 0.2), FLOAT32),
 }
 
 
@@ -182,7 +195,7 @@ def test_numbers_do_not_depend_on_the_number_of_threads(name, monkeypatch):
     assert np.array_equal(*drawn)
 
 
-@pytest.mark.parametrize("parameters", ["gamma", "poisson"])
+@pytest.mark.parametrize("parameters", ["gamma", "poisson", "log_gamma", "von_mises"])
 def test_parameters_of_all_sizes_give_the_same_numbers_compiled(parameters, monkeypatch):
     values = np.exp(np.random.default_rng(0).uniform(-12, 25, 20_000))
     drawn = []
@@ -788,6 +801,20 @@ def test_small_draws_import_no_compiler():
         lambda g: g.poisson([1.0, np.nan]),
         lambda g: g.poisson(np.inf),
         lambda g: g.poisson(-1.0),
+        lambda g: g.log_gamma(0.0),
+        lambda g: g.log_gamma([1.0, np.nan]),
+        lambda g: g.binomial([3, -1], 0.5),
+        lambda g: g.binomial(2.5, 0.5),
+        lambda g: g.binomial(2**53 + 1, 0.5),
+        lambda g: g.binomial([np.inf], 0.5),
+        lambda g: g.binomial(np.nan, 0.5),
+        lambda g: g.binomial(3, [0.5, -0.1]),
+        lambda g: g.binomial(3, 1.5),
+        lambda g: g.binomial(3, np.nan),
+        lambda g: g.binomial([1, 2, 3], [0.5, 0.5]),
+        lambda g: g.von_mises(-1.0),
+        lambda g: g.von_mises([1.0, np.inf]),
+        lambda g: g.von_mises(np.nan),
     ],
 )
 def test_a_draw_that_cannot_be_raises_and_moves_nothing(call):

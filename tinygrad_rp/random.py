@@ -53,6 +53,12 @@ BLOCK = 16384
 _FLOAT32, _FLOAT64, _BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
 _MARK = int.from_bytes(b"philox 1", "little")
 _END = 2**62  # of a stream
+_CHUNK = 1 << 16
+"""How many weights, or indices, of categories are looked at together."""
+_FEW_ROWS, _MANY_OF_A_ROW = 8, 128
+"""Up to so many rows, or with so many indices of each, it is quicker to go through them one by one."""
+_SHARED = {"log_gamma": "gamma"}
+"""Methods that draw numbers of a kind under another name."""
 _NOTHING: Array = np.empty(0)
 
 # One lock for all, held while a place moves. It is free in a forked child, since the parent forks while holding it.
@@ -260,15 +266,16 @@ class Generator:
             ValueError: there is no such kind, or ``start`` is negative.
         """
         start = operator.index(start)
+        method, kind = kind, _SHARED.get(kind, kind)
         if kind not in samplers.KINDS or kind == "fork":
-            kinds = ", ".join(k for k in samplers.KINDS if k != "fork")
+            kinds = ", ".join(k for k in (*samplers.KINDS, *_SHARED) if k != "fork")
             raise ValueError(f"at(): there is no kind of number {kind!r}; there are {kinds}")
         if not 0 <= start < _END:
             raise ValueError(f"at(): start must lie between 0 and 2⁶², and is {start}")
         other = Generator.__new__(Generator)._begin(self._key, self._stream)
         for dtype in (_FLOAT32, _FLOAT64):
             other._streams[kind][dtype] = _Stream(kind, dtype, self._key, self._stream, start)
-        return getattr(other, kind)(*arguments)
+        return getattr(other, method)(*arguments)
 
     # ---------------------------------------------------------------------------------------- numbers of a fixed cost
 
@@ -345,13 +352,12 @@ class Generator:
         Returns:
             int64, of shape (rows, n).
         """
-        bounds = np.cumsum(weights, 1, dtype=np.float64)
-        u = self.draw("categorical", (len(weights), n), _FLOAT64) * bounds[:, -1:]
+        u = self.draw("categorical", (len(weights), n), _FLOAT64)
         drawn = np.empty(u.shape, np.int64)
-        for row, (bound, at) in enumerate(zip(bounds, u, strict=True)):
-            drawn[row] = np.searchsorted(bound, at, side="right")  # how many categories end below
-        last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(1)  # rounding must not reach a category of weight 0
-        return np.minimum(drawn, last[:, None])
+        size = max(1, _CHUNK // max(weights.shape[1], n))
+        for start in range(0, len(weights), size):
+            _categories(weights[start : start + size], u[start : start + size], drawn[start : start + size])
+        return drawn
 
     def choice(self, weights: Array, n: int) -> Array:
         """As `categorical`, but none twice in a row: the first of exponential clocks (Efraimidis and Spirakis 2006).
@@ -391,11 +397,25 @@ class Generator:
         Raises:
             ValueError: a concentration is not positive and finite; nothing has been drawn then.
         """
+        return self._gamma("gamma", concentration, dtype, "tiny")
+
+    def log_gamma(self, concentration: Any, dtype: np.dtype[Any] = _FLOAT64) -> Array:
+        """The logarithms of the numbers that `gamma` would draw now, in whose stream they are.
+
+        Of small concentrations, most numbers are too small for a float, and their logarithms are not. They are always finite.
+
+        Raises:
+            ValueError: a concentration is not positive and finite; nothing has been drawn then.
+        """
+        return self._gamma("log_gamma", concentration, dtype, "min")
+
+    def _gamma(self, name: str, concentration: Any, dtype: np.dtype[Any], least: str) -> Array:
         given = np.asarray(concentration, _FLOAT64)
         if not ((given > 0) & (given < np.inf)).all():  # of NaN, no candidate would ever be taken
-            raise ValueError("gamma(): concentrations must be positive and finite")
-        drawn = room("rejection").gamma(np.ravel(given), *self._skip("gamma", dtype, given.size), dtype)
-        return np.maximum(drawn.reshape(given.shape), np.finfo(dtype).tiny).astype(dtype, copy=False)
+            raise ValueError(f"{name}(): concentrations must be positive and finite")
+        place = self._skip("gamma", dtype, given.size)
+        drawn = room("rejection").gamma(np.ravel(given), *place, dtype, name == "log_gamma")
+        return np.maximum(drawn, getattr(np.finfo(dtype), least)).reshape(given.shape).astype(dtype, copy=False)
 
     def poisson(self, rate: Any, dtype: np.dtype[Any] = _FLOAT64) -> Array:
         """Numbers of the Poisson distribution, one for each rate (Hörmann 1993).
@@ -408,6 +428,71 @@ class Generator:
             raise ValueError("poisson(): rates must be finite and not negative")
         drawn = room("rejection").poisson(np.ravel(given), *self._skip("poisson", dtype, given.size), dtype)
         return drawn.reshape(given.shape).astype(dtype, copy=False)
+
+    def binomial(self, total_count: Any, probs: Any, dtype: np.dtype[Any] = _FLOAT64) -> Array:
+        """Numbers of the binomial distribution, how many of ``total_count`` trials succeed (Hörmann 1993).
+
+        Args:
+            total_count: whole numbers from 0 to 2⁵³.
+            probs: of success, from 0 to 1; of a shape that broadcasts with that of ``total_count``.
+            dtype: as which they are returned. float32 has no odd numbers above 2²⁴.
+
+        Raises:
+            ValueError: arguments are not such; nothing has been drawn then.
+        """
+        counts, chances = np.asarray(total_count), np.asarray(probs, _FLOAT64)
+        if counts.dtype.kind not in "iu":  # integers are looked at as they are: float64 would round those above 2⁵³
+            counts = counts.astype(_FLOAT64)
+        if not ((counts >= 0) & (counts <= 2**53) & (np.floor(counts) == counts)).all():
+            raise ValueError("binomial(): total_count must be whole numbers from 0 to 2⁵³")
+        if not ((chances >= 0) & (chances <= 1)).all():
+            raise ValueError("binomial(): probs must lie between 0 and 1")
+        try:
+            counts, chances = np.broadcast_arrays(counts, chances)
+        except ValueError:
+            raise ValueError(
+                f"binomial(): total_count of shape {list(counts.shape)} and probs of shape {list(chances.shape)} do not broadcast"
+            ) from None
+        flat = (np.ravel(np.asarray(given, _FLOAT64)) for given in (counts, chances))
+        drawn = room("rejection").binomial(*flat, *self._skip("binomial", dtype, counts.size), dtype)
+        return drawn.reshape(counts.shape).astype(dtype, copy=False)
+
+    def von_mises(self, concentration: Any, dtype: np.dtype[Any] = _FLOAT64) -> Array:
+        """Angles of the von Mises distribution around 0, −π ≤ θ < π, one for each concentration (Best and Fisher 1979).
+
+        Those of large concentrations, which are small, have all digits; a concentration of 0 gives uniform ones.
+
+        Raises:
+            ValueError: a concentration is negative, infinite or NaN; nothing has been drawn then.
+        """
+        given = np.asarray(concentration, _FLOAT64)
+        if not ((given >= 0) & (given < np.inf)).all():
+            raise ValueError("von_mises(): concentrations must be finite and not negative")
+        drawn = room("rejection").von_mises(np.ravel(given), *self._skip("von_mises", dtype, given.size), dtype)
+        most = np.nextafter(np.asarray(np.pi, dtype), np.asarray(0, dtype))  # float32's nearest number to π is above it
+        return np.clip(drawn.astype(dtype, copy=False), -most, most).reshape(given.shape)
+
+
+def _categories(weights: Array, u: Array, drawn: Array) -> None:
+    """For some rows, write into ``drawn`` which category each uniform number falls into."""
+    rows, categories = weights.shape
+    bounds = np.cumsum(weights, 1, dtype=np.float64)
+    at = u * bounds[:, -1:]
+    # how many categories end below
+    if rows <= _FEW_ROWS or at.shape[1] >= _MANY_OF_A_ROW:
+        for row in range(rows):
+            drawn[row] = np.searchsorted(bounds[row], at[row], side="right")
+    else:  # all rows halve their bounds at once
+        flat, begin = bounds.ravel(), np.arange(0, rows * categories, categories)[:, None]
+        place = np.broadcast_to(begin, at.shape).copy()
+        left = categories
+        while left > 1:
+            half = left // 2
+            place += half * ~(flat[place + (half - 1)] > at)
+            left -= half
+        np.subtract(place + ~(flat[place] > at), begin, out=drawn)
+    last = categories - 1 - (weights[:, ::-1] > 0).argmax(1)  # rounding must not reach a category of weight 0
+    np.minimum(drawn, last[:, None], out=drawn)
 
 
 def _restored(state: Array) -> Generator:

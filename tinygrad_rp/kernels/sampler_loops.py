@@ -10,14 +10,28 @@ import numpy as np
 
 from tinygrad_rp.kernels.compiler import Kernel, kernel
 from tinygrad_rp.kernels.primitives import where
-from tinygrad_rp.kernels.rejection import FEW, MOST, boosted, gamma_attempt, poisson_attempt
+from tinygrad_rp.kernels.rejection import (
+    FEW,
+    MOST,
+    binomial_attempt,
+    boosted,
+    gamma_attempt,
+    log_boosted,
+    next_of_binomial,
+    none_of_binomial,
+    poisson_attempt,
+    von_mises_attempt,
+)
 from tinygrad_rp.kernels.samplers import FORMULAS, philox, scaled, uniform_float64, whole_of
 from tinygrad_rp.kernels.vector_math import exp_float64
 
-__all__ = ["FILL", "fill_coins", "fill_gamma", "fill_integers", "fill_keys", "fill_own_coins", "fill_poisson"]
+__all__ = [
+    "FILL", "fill_binomial", "fill_coins", "fill_gamma", "fill_integers", "fill_keys", "fill_log_gamma", "fill_own_coins",
+    "fill_poisson", "fill_von_mises",
+]  # fmt: skip
 
 _1, _6, _32, _LOW = (np.uint64(k) for k in (1, 6, 32, 0xFFFFFFFF))
-_D0, _D1 = np.float64(0), np.float64(1)
+_D0, _DH, _D1 = np.float64(0), np.float64(0.5), np.float64(1)
 
 
 def _block(a: Any, b: Any, c: Any, d: Any) -> Any:
@@ -51,7 +65,8 @@ def _two(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, kind: An
 
 def _specialised(loop: Callable[..., None], made: Callable[..., Any]) -> Kernel:
     """The kernel of a loop, with this function for `_block`."""
-    return Kernel(FunctionType(loop.__code__, {**globals(), "_block": made}, f"fill{made.__name__}"), exact=True)
+    name = f"fill_{made.__name__.removeprefix('_')}"
+    return Kernel(FunctionType(loop.__code__, {**globals(), "_block": made}, name), exact=True)
 
 
 FILL = {key: _specialised(_four if formula.group == 256 else _two, formula.made) for key, formula in FORMULAS.items()}
@@ -129,10 +144,10 @@ def fill_keys(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, wor
         out[i] = whole_of(w[0], w[1])
 
 
-@kernel(exact=True)
-def fill_gamma(
+def _gamma(
     n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, concentration: Any, out: Any
 ) -> None:
+    """Fill with gamma numbers, or with what else is made of a candidate that was taken."""
     for i in range(n):
         at = np.uint64(start + first + i)
         low, high, s, k, m = at & _LOW, at >> _32, np.uint64(stream), np.uint64(k0), np.uint64(k1)
@@ -147,7 +162,10 @@ def fill_gamma(
             x = gamma_attempt(w[0], w[1], w[2], w[3], shape)
             value, taken = x[0], x[1]
         w = philox(low, high, s, np.uint64(word), k, m)
-        out[i] = boosted(value, w[0], w[1], alpha)
+        out[i] = _block(value, w[0], w[1], alpha)
+
+
+fill_gamma, fill_log_gamma = _specialised(_gamma, boosted), _specialised(_gamma, log_boosted)
 
 
 @kernel(exact=True)
@@ -172,3 +190,61 @@ def fill_poisson(n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, 
                 w = philox(low, high, s, attempt, k, m)
                 x = poisson_attempt(w[0], w[1], w[2], w[3], mean)
             out[i] = x[0]
+
+
+@kernel(exact=True)
+def fill_binomial(
+    n: Any,
+    first: Any,
+    start: Any,
+    k0: Any,
+    k1: Any,
+    stream: Any,
+    word: Any,
+    count: Any,
+    probs: Any,
+    out: Any,
+) -> None:
+    for i in range(n):
+        at = np.uint64(start + first + i)
+        low, high, s, k, m = at & _LOW, at >> _32, np.uint64(stream), np.uint64(k0), np.uint64(k1)
+        total, chance = count[i], probs[i]
+        mirrored = chance > _DH
+        if mirrored:
+            chance = _D1 - chance
+        value = _D0
+        if total * chance < FEW:
+            w = philox(low, high, s, np.uint64(word), k, m)
+            u, p, most = uniform_float64(w[0], w[1]), none_of_binomial(total, chance), min(total, MOST)
+            while u >= p and value < most:
+                u -= p
+                p = next_of_binomial(p, value, total, chance)
+                value += _D1
+        else:
+            attempt = np.uint64(word)
+            taken = False
+            while not taken:
+                w = philox(low, high, s, attempt, k, m)
+                x = binomial_attempt(w[0], w[1], w[2], w[3], total, chance)
+                value, taken = x[0], x[1]
+                attempt += _1
+        out[i] = total - value if mirrored else value
+
+
+@kernel(exact=True)
+def fill_von_mises(
+    n: Any, first: Any, start: Any, k0: Any, k1: Any, stream: Any, word: Any, concentration: Any, out: Any
+) -> None:
+    for i in range(n):
+        at = np.uint64(start + first + i)
+        low, high, s, k, m = at & _LOW, at >> _32, np.uint64(stream), np.uint64(k0), np.uint64(k1)
+        kappa = concentration[i]
+        attempt = np.uint64(word)
+        taken = False
+        value = _D0
+        while not taken:
+            w = philox(low, high, s, attempt, k, m)
+            x = von_mises_attempt(w[0], w[1], w[2], w[3], kappa)
+            value, taken = x[0], x[1]
+            attempt += _1
+        out[i] = value

@@ -16,8 +16,8 @@ ones, and so on, which is what a processor's vectors need::
     number i of float64:  words 2w and 2w + 1, with w = (i % 128) // 64, of block 64 · (i // 128) + i % 64
 
 (of a normal pair, the first is the cosine's and the second the sine's, from the same words). *Numbers of a varying cost*
-(integers of a range, gamma, Poisson): number i has block i, once for each attempt, so that the attempts of one number move no
-other.
+(integers of a range, gamma, Poisson, binomial, von Mises): number i has block i, once for each attempt, so that the attempts of
+one number move no other.
 
 A formula is written once, and lives two lives (`primitives`): on arrays of blocks for small draws, and compiled for large
 ones (`sampler_loops`), with bitwise the same numbers. Words are held in uint64, which has room for the product of two of them.
@@ -156,10 +156,14 @@ def split_float64(x: Any) -> tuple[Any, Any]:
     return np.float64(np.int32(e)), float_of(i - (e << _D_SHIFT)) - _D1
 
 
+def artanh_rest(z: Any) -> Any:
+    """(2 artanh s − 2s) / s of s² = z, up to s = 3 − √8."""
+    return z * ((((((_DL6 * z + _DL5) * z + _DL4) * z + _DL3) * z + _DL2) * z + _DL1) * z + _DL0)
+
+
 def log_of_split_float64(e: Any, f: Any) -> Any:
     s = f / (_D2 + f)
-    z = s * s
-    r = z * ((((((_DL6 * z + _DL5) * z + _DL4) * z + _DL3) * z + _DL2) * z + _DL1) * z + _DL0)
+    r = artanh_rest(s * s)
     return e * _D_LN2 + (f - (s * (f - r) - e * _D_LN2_REST))
 
 
@@ -265,7 +269,7 @@ FIXED = {
 probability, and one without replacement (choice) takes the first of exponential clocks."""
 KINDS = (
     "uniform", "normal", "exponential", "gumbel", "bernoulli", "categorical", "choice", "permutation", "integers", "gamma",
-    "poisson", "fork",
+    "poisson", "fork", "binomial", "von_mises",
 )  # fmt: skip
 """All kinds; the place of a kind here is part of its counter, so that new ones go to the end."""
 
