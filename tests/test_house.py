@@ -27,7 +27,7 @@ ALLOWED = {
     "function": {"in_place", "tensor", "engine", "graph"},
     "ops": {"operation", "in_place", "tensor", "graph", "random", "kernels"},
     "linalg": {"ops"},
-    "distributions": {"ops", "tensor", "engine", "graph"},
+    "distributions": {"ops", "operation", "function", "random", "tensor", "engine", "graph"},
     "nn": {"operation", "ops", "tensor"},
     "optim": {"kernels", "tensor", "engine", "graph"},
     "gradcheck": {"tensor", "engine"},

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Any
 
-from tinygrad_rp.distributions.distribution import Distribution, as_parameters
-from tinygrad_rp.ops.create import shape_of
+from tinygrad_rp.distributions import constraints
+from tinygrad_rp.distributions.distribution import Distribution, noise
 from tinygrad_rp.ops.density import normal_log_prob
-from tinygrad_rp.ops.sample import randn
-from tinygrad_rp.tensor import Size, Tensor
+from tinygrad_rp.ops.special import ndtr, ndtri
+from tinygrad_rp.random import Generator
+from tinygrad_rp.tensor import Tensor
 
 __all__ = ["Normal"]
 
@@ -23,31 +24,33 @@ class Normal(Distribution):
         validate_args: whether to check the parameters.
 
     Raises:
-        ValueError: ``scale`` is not positive, or ``loc`` is NaN, somewhere; the shapes do not broadcast.
+        ValueError: ``scale`` is not positive somewhere, a parameter is NaN or infinite, or the shapes do not broadcast.
     """
 
+    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    support = constraints.real
     has_rsample = True
+    in_scipy = staticmethod(lambda stats, loc, scale: stats.norm(loc, scale))
+
+    loc: Tensor
+    scale: Tensor
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = as_parameters(loc, scale)
-        self.batch_shape = Size(self.loc._array.shape)
-        self.event_shape = Size()
-        if validate_args is None or validate_args:
-            for name, t, fits, rule in (
-                ("loc", self.loc, self.loc._array == self.loc._array, "a real number"),
-                ("scale", self.scale, self.scale._array > 0, "positive"),
-            ):
-                if not fits.all():
-                    raise ValueError(f"Normal: {name} must be {rule} everywhere, and is {t.detach()}")
+        self._begin({"loc": loc, "scale": scale}, validate_args=validate_args)
 
     @property
     def mean(self) -> Tensor:
-        """The mean, ``loc``."""
+        """``loc``."""
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        """``loc``."""
         return self.loc
 
     @property
     def stddev(self) -> Tensor:
-        """The standard deviation, ``scale``."""
+        """``scale``."""
         return self.scale
 
     @property
@@ -55,23 +58,22 @@ class Normal(Distribution):
         """``scale²``."""
         return self.scale**2
 
-    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """``loc + ε·scale`` with noise ε ~ N(0, 1) (Kingma and Welling 2014, section 2.4).
-
-        Args:
-            sample_shape: how many samples, as a shape that is put in front of ``batch_shape``.
-
-        Returns:
-            A sample of shape ``sample_shape + batch_shape``, connected to ``loc`` and ``scale``.
-        """
-        shape = shape_of("rsample", (tuple(sample_shape),), None) + tuple(self.batch_shape)
-        return self.loc + randn(shape, dtype=self.loc.dtype) * self.scale
+    def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
+        """``loc + ε·scale`` with noise ε ~ N(0, 1) (Kingma and Welling 2014, section 2.4)."""
+        return self.loc + noise("normal", shape, self._dtype, generator) * self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:
         """``−(value − loc)² / (2·scale²) − log scale − ½·log 2π``, element by element."""
-        return normal_log_prob(value, self.loc, self.scale)
+        return normal_log_prob(self._checked(value), self.loc, self.scale)
 
-    def __repr__(self) -> str:
-        if self.batch_shape:
-            return f"Normal(loc: {self.loc}, scale: {self.scale})"
-        return f"Normal(loc: {self.loc.item()}, scale: {self.scale.item()})"
+    def cdf(self, value: Tensor) -> Tensor:
+        """Φ((value − loc) / scale), with all digits in the lower tail too."""
+        return ndtr((self._checked(value, "cdf") - self.loc) / self.scale)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """``loc + scale · Φ⁻¹(value)``."""
+        return self.loc + self.scale * ndtri(self._checked_probability(value))
+
+    def entropy(self) -> Tensor:
+        """``log scale + ½·log 2πe``."""
+        return self.scale.log() + 0.5 * math.log(2 * math.pi * math.e)

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_rp.operation import POSITIVE, REAL, either, operation
+from tinygrad_rp.operation import POSITIVE, REAL, either, example, operation
 from tinygrad_rp.ops.elementwise import sigmoid
 from tinygrad_rp.ops.special import (
     _HALF_LOG_TAU,
@@ -278,6 +278,24 @@ standard_gamma = operation(
     method=False,
     drawn=True,
     a=lambda g, a, out: g * (-out * either(gamma_slope, np.log(out), a, 1)),
+)
+
+
+def _shares_slope(g: Any, out: Any) -> Any:
+    """That of the softmax, which does not change when a number is taken from all of g: here the one of the greatest share. Where
+    that is nearly 1, the usual formula, ``out · (g − Σ g·out)``, loses the digits of the others."""
+    greatest = (out == np.max(out, -1, keepdims=True)) * 1.0
+    g = g - np.sum(g * greatest, -1, keepdims=True) / np.sum(greatest, -1, keepdims=True)
+    return out * (g - np.sum(g * out, -1, keepdims=True))
+
+
+shares = operation(
+    "shares",
+    lambda v: (lambda e: e / e.sum(-1, keepdims=True))(np.exp(v - v.max(-1, keepdims=True))),
+    "the softmax of v along the last dimension, with a gradient that is right where one share is nearly 1",
+    method=False,
+    v=_shares_slope,
+    examples=[example((4,)), example((2, 3))],
 )
 standard_log_gamma = operation(
     "standard_log_gamma",
