@@ -315,11 +315,26 @@ def test_the_truncated_normal_far_out_and_in_narrow_ranges():
         np.testing.assert_allclose(back[wide], p, rtol=1e-9, atol=100 * np.spacing(100.0))  # density · spacing of z
 
 
+def test_the_derivative_of_many_gamma_numbers_is_compiled_and_has_the_same_digits():
+    a, v, _ = pairs()
+    many = [np.resize(x, 40_000) for x in (v, a)]
+    whole = cumulative.gamma_slope(*map(tg.tensor, many), 1).numpy()
+    few = cumulative.gamma_slope(tg.tensor(v), tg.tensor(a), 1).numpy()
+    np.testing.assert_allclose(whole, np.resize(few, 40_000), rtol=1e-11)
+    # one of the two of another shape, and float32
+    column = tg.tensor(a, dtype=tg.float32).unsqueeze(1)
+    row = tg.tensor(np.resize(v, 1000), dtype=tg.float32)
+    table = cumulative.gamma_slope(row, column, 1)
+    assert table.dtype == tg.float32 and tuple(table.shape) == (len(a), 1000)
+    part = cumulative.gamma_slope(row[:7], column, 1)
+    np.testing.assert_allclose(table[:, :7].numpy(), part.numpy(), rtol=1e-6)
+
+
 def test_large_arrays_go_through_in_chunks_with_the_same_numbers():
     tg.manual_seed(0)
     v, a = randn(10_000, dtype=tg.float64), randn(10_000, dtype=tg.float64).exp()
-    whole = cumulative.gamma_slope(v, a, 1).numpy()
-    pieces = [cumulative.gamma_slope(v[i : i + 1000], a[i : i + 1000], 1).numpy() for i in range(0, 10_000, 1000)]
+    whole = cumulative.gamma_slope(v, a, 2).numpy()
+    pieces = [cumulative.gamma_slope(v[i : i + 1000], a[i : i + 1000], 2).numpy() for i in range(0, 10_000, 1000)]
     np.testing.assert_array_equal(whole, np.concatenate(pieces))
 
 

@@ -48,7 +48,7 @@ class ContinuousBernoulli(OfTrials):
                 )
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        return tilt_quantile(open_uniform(shape, self._dtype, generator), self.logits.expand(shape))
+        return tilt_quantile(open_uniform(shape, self._dtype, generator), self.logits)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return self.logits * self._checked(value) - tilt_cumulant(self.logits, 0)

@@ -73,11 +73,11 @@ class Gamma(Distribution):
 def gamma_sample(concentration: Tensor, shape: tuple[int, ...], generator: Generator) -> Tensor:
     """Numbers of the gamma distribution of scale 1, connected to their concentrations; never 0."""
     a = np.broadcast_to(concentration._array, shape)
-    return standard_gamma(concentration.expand(shape), as_noise(generator.gamma(a, concentration.dtype), "gamma"))
+    return standard_gamma(concentration, as_noise(generator.gamma(a, concentration.dtype), "gamma"))
 
 
 def log_gamma_sample(concentration: Tensor, shape: tuple[int, ...], generator: Generator) -> Tensor:
     """The logarithms of such numbers, which are right also where the numbers are too small to be held."""
     a = np.broadcast_to(concentration._array, shape)
     drawn = as_noise(generator.log_gamma(a, concentration.dtype), "log_gamma")
-    return standard_log_gamma(concentration.expand(shape), drawn)
+    return standard_log_gamma(concentration, drawn)

@@ -14,10 +14,10 @@ import numpy as np
 from tinygrad_rp.distributions import constraints
 from tinygrad_rp.distributions.distribution import Distribution, offending
 from tinygrad_rp.ops.density import deviance, deviance_of_log
-from tinygrad_rp.ops.elementwise import log, logical_and, logit, logsigmoid, sigmoid, where
+from tinygrad_rp.ops.elementwise import log, logit, logsigmoid, sigmoid, where
 from tinygrad_rp.ops.reduce import log_softmax, softmax
 from tinygrad_rp.random import Generator
-from tinygrad_rp.tensor import Size, Tensor
+from tinygrad_rp.tensor import Size, Tensor, wrap
 
 __all__ = ["OfCategories", "OfTrials"]
 
@@ -93,9 +93,12 @@ class OfTrials(_OfOutcomes):
         """The logits: ±∞ where a probability is 0 or 1, and then flat."""
         if not self._by_probs:
             return self._given
-        middle = logical_and(self._given > 0, self._given < 1)
-        ends = where(self._given > 0, np.inf, -np.inf)
-        return where(middle, logit(where(middle, self._given, 0.5)), ends.to(self._given.dtype))
+        p = self._given._array
+        inside = (p > 0) & (p < 1)
+        if inside.all():
+            return logit(self._given)
+        middle, ends = wrap(np.asarray(inside)), wrap(np.where(p > 0, np.inf, -np.inf).astype(p.dtype))
+        return where(middle, logit(where(middle, self._given, 0.5)), ends)
 
     @property
     def _doubles(self) -> tuple[Any, Any]:
@@ -188,8 +191,12 @@ class OfCategories(_OfOutcomes):
         """Logarithms of weights: −∞ where one is 0, and then flat, so that the others get their gradient."""
         if not self._by_probs:
             return self._given
-        impossible = self._given == 0
-        return where(impossible, -np.inf, log(where(impossible, 1.0, self._given)))
+        impossible = wrap(np.asarray(self._given._array == 0))
+        return (
+            where(impossible, -np.inf, log(where(impossible, 1.0, self._given)))
+            if impossible.any()
+            else log(self._given)
+        )
 
     def _log_prob_of(self, index: Tensor) -> Tensor:
         """Of the categories with these numbers."""

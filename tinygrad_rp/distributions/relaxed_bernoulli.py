@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import as_noise
+from tinygrad_rp.distributions.logistic import logistic_noise
 from tinygrad_rp.distributions.probabilities import OfTrials
 from tinygrad_rp.ops.density import relaxed_bernoulli_log_prob
 from tinygrad_rp.ops.elementwise import log, logsigmoid, sigmoid
 from tinygrad_rp.random import Generator
-from tinygrad_rp.tensor import Tensor, float64
+from tinygrad_rp.tensor import Tensor
 
 __all__ = ["LogitRelaxedBernoulli", "RelaxedBernoulli"]
 
@@ -33,10 +31,8 @@ class _Relaxed(OfTrials):
         self._begin_trials(probs, logits, validate_args, temperature=temperature)
 
     def _noisy(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """``(logits + L) / temperature``, with logistic noise L, which is never infinite: log(e^E − 1), E exponential."""
-        waited = generator.exponential(shape, float64)
-        drawn = as_noise(np.log(np.expm1(waited)).astype(self._dtype), "logistic")
-        return (self._scores + drawn) / self.temperature
+        """``(logits + L) / temperature``, with logistic noise L, which is never infinite."""
+        return (self._scores + logistic_noise(shape, self._dtype, generator)) / self.temperature
 
 
 class LogitRelaxedBernoulli(_Relaxed):

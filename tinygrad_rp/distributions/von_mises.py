@@ -43,7 +43,7 @@ class VonMises(Distribution):
         """Angles in [−π, π)."""
         k = np.broadcast_to(self.concentration._array, shape)
         drawn = as_noise(generator.von_mises(k, self._dtype), "von_mises")
-        angle = self.loc + standard_von_mises(self.concentration.expand(shape), drawn)
+        angle = self.loc + standard_von_mises(self.concentration, drawn)
         # turned back by whole turns, which leaves alone what lies in range
         turns = ((angle.detach() + math.pi) / (2 * math.pi)).floor()
         return angle - 2 * math.pi * turns

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_rp.kernels.choice import LARGE, room, usable
 from tinygrad_rp.operation import POSITIVE, REAL, either, example, operation
 from tinygrad_rp.ops.elementwise import sigmoid
 from tinygrad_rp.ops.special import (
@@ -171,9 +172,28 @@ def _gamma_cdf(a: Array, x: Array, wanted_upper: bool) -> Array:
     return np.where((a > 0) & (a < np.inf) & (x >= 0), out, np.nan)
 
 
-def _gamma_slope(v: Array, a: Array, n: int) -> Array:
-    out, upper = _gamma_integral(v, a, n)
-    return np.where(upper, -out, out)
+def _gamma_slope(v: Any, a: Any, n: int) -> Array:
+    if n == 1 and max(np.size(v), np.size(a)) > LARGE and usable():
+        return _large_gamma_slope(v, a)
+
+    def slope(v: Array, a: Array) -> Array:
+        out, upper = _gamma_integral(v, a, n)
+        return np.where(upper, -out, out)
+
+    return _in_chunks(slope, v, a)
+
+
+def _large_gamma_slope(v: Array, a: Array) -> Array:
+    """The first derivative, whose sums are compiled: those of all numbers that are drawn."""
+    dtype = np.result_type(*(x for x in (v, a) if isinstance(x, ndarray)))
+    with np.errstate(all="ignore"):
+        given = np.broadcast_arrays(np.clip(np.asarray(v, np.float64), -1e150, 709.0), np.asarray(a, np.float64))
+        v, a = (np.ascontiguousarray(x).reshape(-1) for x in given)
+        upper, reach, slope = _gamma_side(v, a, 1)
+        sign, out = np.where(upper, 1.0, -1.0), np.empty(v.shape)
+        nodes = (np.ascontiguousarray(x[:, 0]) for x in _nodes())
+        room("quadrature").gamma_sums(v.size, v - _digamma(a), a, np.exp(v), sign, reach, slope, *nodes, out)
+        return (-sign * out).reshape(given[0].shape).astype(dtype)
 
 
 def _quantile(mass: Callable[..., Any], start: Array, p: Array, above: bool, *parameters: Array) -> Array:
@@ -222,7 +242,7 @@ def _gamma_score(v: Any, a: Any, n: int) -> Any:
 
 gamma_slope: Callable[..., Tensor] = operation(
     "gamma_slope",
-    lambda v, a, n: _in_chunks(lambda v, a: _gamma_slope(v, a, n), v, a),
+    lambda v, a, n: _gamma_slope(v, a, n),
     "∂ⁿF/∂aⁿ / f at v = log z, of a gamma distribution of concentration a",
     signature="log_value, concentration, n=1",
     promote=True,
