@@ -63,6 +63,12 @@ _ANGLE = (-math.pi, math.pi)
 _UNIT = (0.0, 1.0)
 
 
+_function: Any = functools.partial(operation, promote=True, floating=True, method=False)
+"""An operation on arrays of any dtype that broadcast."""
+_drawn: Any = functools.partial(operation, inputs=2, promote=True, method=False, drawn=True)
+"""A number that was drawn, as a function of the parameter."""
+
+
 @functools.cache
 def _nodes() -> tuple[Array, Array, Array, Array]:
     """Places and weights for ∫₀¹ f(s) ds and ∫₀^∞ e⁻ˢ f(s) ds, as columns."""
@@ -240,63 +246,47 @@ def _gamma_score(v: Any, a: Any, n: int) -> Any:
     return _bell((n,), cumulant, {})
 
 
-gamma_slope: Callable[..., Tensor] = operation(
+gamma_slope: Callable[..., Tensor] = _function(
     "gamma_slope",
     lambda v, a, n: _gamma_slope(v, a, n),
     "∂ⁿF/∂aⁿ / f at v = log z, of a gamma distribution of concentration a",
     signature="log_value, concentration, n=1",
-    promote=True,
-    floating=True,
-    method=False,
     v=lambda g, v, a, n, out: g * (_gamma_score(v, a, n) - out * (a - np.exp(v))),
     a=lambda g, v, a, n, out: g * (either(gamma_slope, v, a, n + 1) - out * (v - either(digamma, a))),
     domain=(REAL, POSITIVE),
 )
-gammainc = operation(
+gammainc = _function(
     "gammainc",
     lambda a, x: _in_chunks(lambda a, x: _gamma_cdf(a, x, False), a, x),
     "the probability below x of a gamma distribution of concentration a",
     signature="input, other",
-    promote=True,
-    floating=True,
-    method=False,
     a=lambda g, a, x: g * (np.exp(_log_density_gamma(np.log(x), a)) * either(gamma_slope, np.log(x), a, 1)),
     x=lambda g, a, x: g * np.exp((a - 1) * np.log(x) - x - either(lgamma, a)),
     domain=(POSITIVE, POSITIVE),
 )
-gammaincc = operation(
+gammaincc = _function(
     "gammaincc",
     lambda a, x: _in_chunks(lambda a, x: _gamma_cdf(a, x, True), a, x),
     "the probability above x of a gamma distribution of concentration a",
     signature="input, other",
-    promote=True,
-    floating=True,
-    method=False,
     a=lambda g, a, x: g * (-np.exp(_log_density_gamma(np.log(x), a)) * either(gamma_slope, np.log(x), a, 1)),
     x=lambda g, a, x: g * -np.exp((a - 1) * np.log(x) - x - either(lgamma, a)),
     domain=(POSITIVE, POSITIVE),
 )
-gamma_quantile = operation(
+gamma_quantile = _function(
     "gamma_quantile",
     lambda p, a, above: _in_chunks(lambda p, a: _gamma_quantile(p, a, above), p, a),
     "log z, of the z below which (or above which) a number of a gamma distribution of concentration a lies with probability p",
     signature="input, concentration, above=False",
-    promote=True,
-    floating=True,
-    method=False,
     p=lambda g, a, above, out: g * (np.exp(-_log_density_gamma(out, a)) * (-1.0 if above else 1.0)),
     a=lambda g, a, out: g * -either(gamma_slope, out, a, 1),
     domain=(_UNIT, POSITIVE),
 )
-standard_gamma = operation(
+standard_gamma = _drawn(
     "standard_gamma",
     lambda a, z: np.array(z),
     "a number z that was drawn from the gamma distribution of concentration a, as a function of a",
     signature="concentration, drawn",
-    inputs=2,
-    promote=True,
-    method=False,
-    drawn=True,
     a=lambda g, a, out: g * (-out * either(gamma_slope, np.log(out), a, 1)),
 )
 
@@ -317,15 +307,11 @@ shares = operation(
     v=_shares_slope,
     examples=[example((4,)), example((2, 3))],
 )
-standard_log_gamma = operation(
+standard_log_gamma = _drawn(
     "standard_log_gamma",
     lambda a, v: np.array(v),
     "the logarithm of a number that was drawn from the gamma distribution of concentration a, as a function of a",
     signature="concentration, drawn",
-    inputs=2,
-    promote=True,
-    method=False,
-    drawn=True,
     a=lambda g, a, out: g * -either(gamma_slope, out, a, 1),
 )
 
@@ -444,14 +430,11 @@ def _beta_cumulants(v: Any, a: Any, b: Any) -> Callable[[tuple[int, ...]], Any]:
     return cumulant
 
 
-beta_slope: Callable[..., Tensor] = operation(
+beta_slope: Callable[..., Tensor] = _function(
     "beta_slope",
     lambda v, a, b, n, m: _in_chunks(lambda v, a, b: _beta_slope(v, a, b, n, m), v, a, b),
     "∂ⁿ⁺ᵐF/∂aⁿ∂bᵐ / f at the logit v, of a beta distribution of concentrations a and b",
     signature="logit, concentration1, concentration0, n=1, m=0",
-    promote=True,
-    floating=True,
-    method=False,
     v=lambda g, v, a, b, n, m, out: (
         g * (_bell((n, m), _beta_cumulants(v, a, b), {}) - out * (a * either(sigmoid, -v) - b * either(sigmoid, v)))
     ),
@@ -463,27 +446,21 @@ beta_slope: Callable[..., Tensor] = operation(
     ),
     domain=(REAL, POSITIVE, POSITIVE),
 )
-beta_cdf_logit = operation(
+beta_cdf_logit = _function(
     "beta_cdf_logit",
     lambda v, a, b: _in_chunks(_beta_cdf, v, a, b),
     "the probability below sigmoid(v) of a beta distribution of concentrations a and b",
     signature="logit, concentration1, concentration0",
-    promote=True,
-    floating=True,
-    method=False,
     v=lambda g, v, a, b: g * np.exp(_log_density_beta(v, a, b)),
     a=lambda g, v, a, b: g * (np.exp(_log_density_beta(v, a, b)) * either(beta_slope, v, a, b, 1, 0)),
     b=lambda g, v, a, b: g * (np.exp(_log_density_beta(v, a, b)) * either(beta_slope, v, a, b, 0, 1)),
     domain=(REAL, POSITIVE, POSITIVE),
 )
-beta_quantile_logit = operation(
+beta_quantile_logit = _function(
     "beta_quantile_logit",
     lambda p, a, b: _in_chunks(_beta_quantile, p, a, b),
     "the logit of the quantile of p of a beta distribution of concentrations a and b",
     signature="input, concentration1, concentration0",
-    promote=True,
-    floating=True,
-    method=False,
     p=lambda g, a, b, out: g * np.exp(-_log_density_beta(out, a, b)),
     a=lambda g, a, b, out: g * -either(beta_slope, out, a, b, 1, 0),
     b=lambda g, a, b, out: g * -either(beta_slope, out, a, b, 0, 1),
@@ -592,62 +569,46 @@ def _von_mises_score(x: Any, k: Any, n: int) -> Any:
     return _bell((n,), cumulant, {})
 
 
-von_mises_cumulant: Callable[..., Tensor] = operation(
+von_mises_cumulant: Callable[..., Tensor] = _function(
     "von_mises_cumulant",
     lambda k, n: _in_chunks(lambda k: _von_mises_cumulant(k, n), k),
     "the n-th derivative of log I₀(k), I₀ the modified Bessel function of order 0",
     signature="concentration, n=0",
-    promote=True,
-    floating=True,
-    method=False,
     k=lambda g, k, n: g * either(von_mises_cumulant, k, n + 1),
     domain=POSITIVE,
 )
-von_mises_slope: Callable[..., Tensor] = operation(
+von_mises_slope: Callable[..., Tensor] = _function(
     "von_mises_slope",
     lambda x, k, n: _in_chunks(lambda x, k: _von_mises_slope(x, k, n), x, k),
     "∂ⁿF/∂kⁿ / f at x, of a von Mises distribution of concentration k about 0",
     signature="value, concentration, n=1",
-    promote=True,
-    floating=True,
-    method=False,
     x=lambda g, x, k, n, out: g * (_von_mises_score(x, k, n) + out * (k * np.sin(x))),
     k=lambda g, x, k, n, out: g * (either(von_mises_slope, x, k, n + 1) - out * _von_mises_score(x, k, 1)),
     domain=(_ANGLE, POSITIVE),
 )
-von_mises_cdf = operation(
+von_mises_cdf = _function(
     "von_mises_cdf",
     lambda x, k: _in_chunks(_von_mises_cdf, x, k),
     "the probability between −π and x of a von Mises distribution of concentration k about 0",
     signature="value, concentration",
-    promote=True,
-    floating=True,
-    method=False,
     x=lambda g, x, k: g * np.exp(_log_density_von_mises(x, k)),
     k=lambda g, x, k: g * (np.exp(_log_density_von_mises(x, k)) * either(von_mises_slope, x, k, 1)),
     domain=(_ANGLE, POSITIVE),
 )
-von_mises_quantile = operation(
+von_mises_quantile = _function(
     "von_mises_quantile",
     lambda p, k: _in_chunks(_von_mises_quantile, p, k),
     "the quantile of p of a von Mises distribution of concentration k about 0, cut at ±π",
     signature="input, concentration",
-    promote=True,
-    floating=True,
-    method=False,
     p=lambda g, k, out: g * np.exp(-_log_density_von_mises(out, k)),
     k=lambda g, k, out: g * -either(von_mises_slope, out, k, 1),
     domain=(_UNIT, POSITIVE),
 )
-standard_von_mises = operation(
+standard_von_mises = _drawn(
     "standard_von_mises",
     lambda k, x: np.array(x),
     "an angle x that was drawn from the von Mises distribution of concentration k about 0, as a function of k",
     signature="concentration, drawn",
-    inputs=2,
-    promote=True,
-    method=False,
-    drawn=True,
     k=lambda g, k, out: g * -either(von_mises_slope, out, k, 1),
 )
 
@@ -689,26 +650,20 @@ def _student_quantile(p: Array, df: Array) -> Array:
     return np.copysign(np.sqrt(df) * np.exp(-0.5 * v), p - 0.5)
 
 
-student_cdf = operation(
+student_cdf = _function(
     "student_cdf",
     lambda y, df: _in_chunks(_student_cdf, y, df),
     "the probability below y of Student's t distribution",
     signature="value, df",
-    promote=True,
-    floating=True,
-    method=False,
     y=lambda g, y, df: g * np.exp(_log_student(y, df)),
     df=lambda g, y, df: g * _student_slope(y, df),
     domain=(REAL, POSITIVE),
 )
-student_quantile = operation(
+student_quantile = _function(
     "student_quantile",
     lambda p, df: _in_chunks(_student_quantile, p, df),
     "the quantile of p of Student's t distribution",
     signature="input, df",
-    promote=True,
-    floating=True,
-    method=False,
     p=lambda g, df, out: g * np.exp(-_log_student(out, df)),
     df=lambda g, df, out: g * (-_student_slope(out, df) * np.exp(-_log_student(out, df))),
     domain=(_UNIT, POSITIVE),
@@ -772,24 +727,18 @@ def _tilt_quantile(p: Array, x: Array) -> Array:
     return np.where(x < 0, 1.0 - out, out)
 
 
-tilt_cumulant: Callable[..., Tensor] = operation(
+tilt_cumulant: Callable[..., Tensor] = _function(
     "tilt_cumulant",
     lambda x, n: _in_chunks(lambda x: _tilt_cumulant(x, n), x),
     "the n-th derivative of log((eˣ − 1) / x), the cumulants of the density eˣᵗ on 0 < t < 1",
     signature="input, n=0",
-    promote=True,
-    floating=True,
-    method=False,
     x=lambda g, x, n: g * either(tilt_cumulant, x, n + 1),
 )
-tilt_quantile = operation(
+tilt_quantile = _function(
     "tilt_quantile",
     lambda p, x: _in_chunks(_tilt_quantile, p, x),
     "the quantile of p of the density proportional to eˣᵗ on 0 < t < 1",
     signature="input, tilt",
-    promote=True,
-    floating=True,
-    method=False,
     p=lambda g, x, out: g * np.exp(either(tilt_cumulant, x, 0) - x * out),
     x=lambda g, p, x, out: (
         g
@@ -838,41 +787,32 @@ def _normal_over(x: Any, log_mass: Any) -> Any:
     return np.exp(-0.5 * (x * x) - _HALF_LOG_TAU - log_mass)
 
 
-log_normal_mass = operation(
+log_normal_mass = _function(
     "log_normal_mass",
     lambda low, high: _in_chunks(_log_normal_mass, low, high),
     "log(Φ(high) − Φ(low))",
     signature="low, high",
-    promote=True,
-    floating=True,
-    method=False,
     low=lambda g, low, out: g * -_normal_over(low, out),
     high=lambda g, high, out: g * _normal_over(high, out),
     domain=((-math.inf, -0.5), (0.0, math.inf)),
     kinks="low ≥ high, where it is −∞ or NaN",
 )
-truncated_normal_cdf = operation(
+truncated_normal_cdf = _function(
     "truncated_normal_cdf",
     lambda x, low, high: _in_chunks(_truncated_cdf, x, low, high),
     "the probability below x of the standard normal distribution between low and high",
     signature="value, low, high",
-    promote=True,
-    floating=True,
-    method=False,
     x=lambda g, x, low, high: g * _normal_over(x, either(log_normal_mass, low, high)),
     low=lambda g, low, high, out: g * (_normal_over(low, either(log_normal_mass, low, high)) * (out - 1)),
     high=lambda g, low, high, out: g * (_normal_over(high, either(log_normal_mass, low, high)) * -out),
     domain=((-0.5, 0.5), (-math.inf, -0.75), (0.75, math.inf)),
     kinks="x outside of low … high",
 )
-truncated_normal_quantile = operation(
+truncated_normal_quantile = _function(
     "truncated_normal_quantile",
     lambda p, low, high: _in_chunks(_truncated_quantile, p, low, high),
     "the quantile of p of the standard normal distribution between low and high",
     signature="input, low, high",
-    promote=True,
-    floating=True,
-    method=False,
     p=lambda g, low, high, out: g / _normal_over(out, either(log_normal_mass, low, high)),
     low=lambda g, p, low, out: g * ((1 - p) * np.exp(0.5 * (out - low) * (out + low))),
     high=lambda g, p, high, out: g * (p * np.exp(0.5 * (out - high) * (out + high))),
