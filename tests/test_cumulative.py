@@ -294,6 +294,19 @@ def test_the_cumulants_of_the_tilted_uniform_are_smooth_at_0(n):
     np.testing.assert_allclose(cumulative.tilt_cumulant(tg.tensor(x), n).numpy(), values, rtol=1e-11, atol=1e-15)
 
 
+def test_the_quantiles_of_the_tilted_uniform_keep_the_digits_of_both_ends():
+    x, p = (
+        t.ravel()
+        for t in np.meshgrid(
+            [-900.0, -100.0, -2.0, -1e-4, -1e-6, 0.0, 1e-6, 1e-4, 2.0, 100.0, 900.0],
+            [0.0, 1e-20, 1e-9, 0.3, 0.999, 1.0],
+        )
+    )
+    t = cumulative.tilt_quantile(tg.tensor(p), tg.tensor(x)).numpy()
+    exact = [mp.log1p(mp.mpf(b) * mp.expm1(a)) / a if a and b < 1 else mp.mpf(b) for a, b in zip(x, p, strict=True)]
+    np.testing.assert_allclose(t, [float(e) for e in exact], rtol=1e-12)
+
+
 def test_the_truncated_normal_far_out_and_in_narrow_ranges():
     low = np.array([100.0, -41.0, 5.0, -1e-9, -2.0, -np.inf, 7.0])
     high = np.array([np.inf, -40.0, 5.0 + 1e-9, 1e-9, 3.0, -30.0, 9.0])

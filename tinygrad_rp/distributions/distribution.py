@@ -465,6 +465,18 @@ def as_tensors(owner: str, given: dict[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
+def need_order(owner: Distribution, low: Tensor, high: Tensor) -> None:
+    """Raise, if the lower end of a range is not below the upper one."""
+    missed = np.argwhere(~(low._array < high._array))
+    if len(missed):
+        place = tuple(missed[0].tolist())
+        where_ = f" at {list(place)}" if place else ""
+        raise ValueError(
+            f"{type(owner).__name__}: low must be less than high, but they are {low._array[place]:g} and {high._array[place]:g}"
+            f"{where_}"
+        )
+
+
 def offending(value: Tensor, fits: Any) -> str:
     """Which elements do not fit, for an error: the first, and how many there are."""
     array = value._array

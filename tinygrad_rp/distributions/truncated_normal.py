@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, offending, open_uniform
+from tinygrad_rp.distributions.distribution import Distribution, need_order, open_uniform
 from tinygrad_rp.ops.cumulative import log_normal_mass, truncated_normal_cdf, truncated_normal_quantile
 from tinygrad_rp.ops.density import normal_log_prob
 from tinygrad_rp.ops.elementwise import logical_and, where
@@ -50,8 +50,8 @@ class TruncatedNormal(Distribution):
 
     def __init__(self, loc: Any, scale: Any, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self._begin({"loc": loc, "scale": scale, "low": low, "high": high}, validate_args=validate_args)
-        if self._validate_args and not (fits := self.low._array < self.high._array).all():
-            raise ValueError(f"TruncatedNormal: high must be greater than low, but {offending(self.high, fits)}")
+        if self._validate_args:
+            need_order(self, self.low, self.high)
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self) -> Any:

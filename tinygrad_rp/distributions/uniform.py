@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, noise, offending
+from tinygrad_rp.distributions.distribution import Distribution, need_order, noise
 from tinygrad_rp.ops.create import full_like
 from tinygrad_rp.ops.elementwise import logical_and, where
 from tinygrad_rp.random import Generator
@@ -36,8 +36,8 @@ class Uniform(Distribution):
 
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self._begin({"low": low, "high": high}, validate_args=validate_args)
-        if self._validate_args and not (fits := self.low._array < self.high._array).all():
-            raise ValueError(f"Uniform: high must be greater than low, but {offending(self.high, fits)}")
+        if self._validate_args:
+            need_order(self, self.low, self.high)
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self) -> Any:

@@ -715,16 +715,16 @@ def _tilt_cumulant(x: Array, n: int) -> Array:
 
 
 def _tilt_quantile(p: Array, x: Array) -> Array:
-    size = np.abs(x)
-    q = np.where(x < 0, 1.0 - p, p)  # that of −x is mirrored
-    small = size < 1e-5
-    s = np.where(small, 1.0, size)
-    # log(1 + q (eˢ − 1)) / s, without eˢ
-    exact = 1.0 + np.log(q + (1.0 - q) * np.exp(-s)) / s
-    exact = np.where(q * np.expm1(np.minimum(s, 30.0)) < 1.0, np.log1p(q * np.expm1(np.minimum(s, 30.0))) / s, exact)
-    series = q * (1.0 + 0.5 * size * (1.0 - q) * (1.0 + size * (1.0 - 2.0 * q) / 3.0))
-    out = np.where(small, series, exact)
-    return np.where(x < 0, 1.0 - out, out)
+    """log(1 + p (eˣ − 1)) / x, by what keeps the digits of p, or those of 1 − p."""
+    small = np.abs(x) < 1e-5
+    tilt = np.where(small, 1.0, x)
+    grown = p * np.expm1(np.minimum(tilt, 700.0))
+    near = np.log1p(np.where(np.abs(grown) < 0.5, grown, 0.0)) / tilt
+    right = 1.0 + np.log(p + (1.0 - p) * np.exp(-np.maximum(tilt, 0.0))) / tilt
+    left = np.log((1.0 - p) + p * np.exp(np.minimum(tilt, 0.0))) / tilt
+    out = np.where(np.abs(grown) < 0.5, near, np.where(tilt > 0, right, np.minimum(left, 1.0)))
+    series = p * (1.0 + 0.5 * x * (1.0 - p) * (1.0 + x * (1.0 - 2.0 * p) / 3.0))
+    return np.where(small, series, out)
 
 
 tilt_cumulant: Callable[..., Tensor] = _function(
