@@ -747,7 +747,10 @@ def root_gradient(output: Tensor, gradient: Any, create_graph: bool) -> Any:
     array = output._array
     if output._node is None:
         sources = output._origin or ()
-        why = "".join(f" It comes from {s.name}: {s.stop.reason}" for s in sources[:1] if s.stop is not None)
+        stop = sources[0].stop if sources else None
+        why = "" if stop is None else f" It comes from {sources[0].name}: {stop.reason}"
+        if stop is not None and stop.remedies:
+            why += f" Instead: {'; or '.join(stop.remedies)}."
         raise RuntimeError(
             f"this tensor does not require grad and has no grad_fn, so there is nothing to go backward through.{why} "
             "Set requires_grad=True on a leaf before you compute, and stay with tensors: item() and numpy() leave the graph. To "

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution
+from tinygrad_rp.distributions.distribution import Distribution, within_range
 from tinygrad_rp.distributions.gamma import log_gamma_sample
-from tinygrad_rp.ops.cumulative import beta_cdf_logit, beta_quantile_logit
+from tinygrad_rp.ops.cumulative import beta_cdf_logit, beta_quantile_logit, log_beta
 from tinygrad_rp.ops.elementwise import logical_and, logsigmoid, where, xlogy
-from tinygrad_rp.ops.special import digamma, lgamma
+from tinygrad_rp.ops.special import digamma
 from tinygrad_rp.random import Generator
 from tinygrad_rp.tensor import Tensor
 
@@ -45,11 +45,10 @@ class Beta(Distribution):
             self.concentration0, shape, generator
         )
         # as an exponential, sigmoid(x) has a gradient with all digits where it is nearly 1
-        return logsigmoid(logit).exp().clamp(min=float(np.finfo(self._dtype).tiny))  # so that a logarithm may follow
+        return within_range(logsigmoid(logit).exp(), greatest=1 - float(np.finfo(self._dtype).epsneg))
 
     def _log_normalizer(self) -> Tensor:
-        a, b = self.concentration1, self.concentration0
-        return lgamma(a) + lgamma(b) - lgamma(a + b)
+        return log_beta(self.concentration1, self.concentration0)
 
     def log_prob(self, value: Tensor) -> Tensor:
         value = self._checked(value)

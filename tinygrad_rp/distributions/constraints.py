@@ -17,6 +17,7 @@ from tinygrad_rp.tensor import Tensor, bool_, wrap
 __all__ = [
     "Constraint",
     "boolean",
+    "bounds",
     "dependent",
     "dependent_property",
     "greater_than",
@@ -406,3 +407,16 @@ lower_cholesky = _OfElements(
 symmetric = _OfElements("a symmetric matrix", _symmetric, 2)
 positive_semidefinite = _OfElements("a symmetric matrix without negative eigenvalues", _semidefinite, 2)
 positive_definite = _OfElements("a symmetric positive definite matrix", _definite, 2)
+
+
+def bounds(constraint: Any) -> tuple[Any, Any]:
+    """The lower and the upper end of a constraint of numbers: numbers or tensors, infinite where there is none."""
+    low = getattr(constraint, "lower_bound", -np.inf)
+    high = getattr(constraint, "upper_bound", np.inf)
+    if constraint in (positive, nonnegative, nonnegative_integer):
+        low = 0.0
+    elif constraint is positive_integer:
+        low = 1.0
+    elif constraint in (unit_interval, boolean):
+        low, high = 0.0, 1.0
+    return _array(low), _array(high)

@@ -26,6 +26,7 @@ is reparameterised, and gives the formulas; everything else follows from these f
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -42,7 +43,55 @@ from tinygrad_rp.tensor import Size, Tensor, get_default_dtype, tensor, wrap
 __all__ = ["Distribution"]
 
 
-class Distribution:
+class Parametrised:
+    """What depends on tensors, of its own or of what it is made of: a distribution or a transform."""
+
+    _aside: ClassVar[tuple[str, ...]] = ()
+    """Attributes that only remember what was computed."""
+
+    def _gradient_sources(self) -> dict[str, Tensor]:
+        """The tensors on which it depends, by name."""
+        found: dict[str, Tensor] = {}
+        for key, value in vars(self).items():
+            if key not in self._aside:
+                found |= tensors_in(value, key.lstrip("_"))
+        return found
+
+    def _with(self, stand_ins: Mapping[int, Tensor]) -> Any:
+        """The same with other tensors in place of some, here and in what it is made of.
+
+        Args:
+            stand_ins: by the id of the tensor that each stands for.
+        """
+        new = copy.copy(self)
+        for key, value in vars(new).items():
+            if key not in self._aside:
+                setattr(new, key, _replaced(value, stand_ins))
+        return new
+
+
+def tensors_in(value: Any, name: str) -> dict[str, Tensor]:
+    """The tensors on which a value depends, by names that begin with this one."""
+    if isinstance(value, Tensor):
+        return {name: value}
+    if isinstance(value, Parametrised):
+        return {f"{name}.{key}": t for key, t in value._gradient_sources().items()}
+    found: dict[str, Tensor] = {}
+    if isinstance(value, list):
+        for i, part in enumerate(value):
+            found |= tensors_in(part, f"{name}[{i}]")
+    return found
+
+
+def _replaced(value: Any, stand_ins: Mapping[int, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return stand_ins.get(id(value), value)
+    if isinstance(value, Parametrised):
+        return value._with(stand_ins)
+    return [_replaced(part, stand_ins) for part in value] if isinstance(value, list) else value
+
+
+class Distribution(Parametrised):
     """A probability distribution over tensors, one for each element of ``batch_shape``.
 
     Args:
@@ -67,6 +116,8 @@ class Distribution:
     """The same in SciPy's terms: a function of ``scipy.stats`` and the parameters (for readers, and for the tests)."""
 
     _validate_args: Any = True
+    _event_broadcasts = False
+    """Whether a value of length 1 stands for all parts of an event."""
     batch_shape: Size
     event_shape: Size
 
@@ -74,9 +125,13 @@ class Distribution:
         self, batch_shape: Sequence[int] = (), event_shape: Sequence[int] = (), validate_args: bool | None = None
     ) -> None:
         self.batch_shape, self.event_shape = Size(batch_shape), Size(event_shape)
-        self._parameters: dict[str, Tensor] = {}
         if validate_args is not None:
             self._validate_args = validate_args
+        # parameters that a subclass set as attributes before
+        given = {key: vars(self).get(key) for key in self.arg_constraints}
+        self._parameters: dict[str, Tensor] = {key: t for key, t in given.items() if isinstance(t, Tensor)}
+        if self._validate_args and self._parameters:
+            self._check_parameters()
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
@@ -158,10 +213,7 @@ class Distribution:
         Args:
             stand_ins: by the id of the tensor that each stands for.
         """
-        new = copy.copy(self)
-        for key, value in vars(self).items():
-            if isinstance(value, Distribution):
-                setattr(new, key, value._with(stand_ins))
+        new = super()._with(stand_ins)
         new._take({key: stand_ins.get(id(t), t) for key, t in self._parameters.items()})
         return new
 
@@ -230,8 +282,7 @@ class Distribution:
         """
         if not self.has_rsample:
             raise NotImplementedError(
-                f"{type(self).__name__} has no rsample(): no formula with a gradient leads from its parameters to a sample. "
-                f"Instead: {'; or '.join(self._remedies())}"
+                f"{type(self).__name__} has no rsample(): {self._why_no_rsample()}. Instead: {'; or '.join(self._remedies())}"
             )
         return self._rsample(self._extended_shape(sample_shape), source_of(generator))
 
@@ -241,13 +292,25 @@ class Distribution:
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         """A reparameterised sample of this (whole) shape."""
+        if type(self).rsample is not Distribution.rsample:  # a subclass that is written as PyTorch's are
+            return self.rsample(self._outer(shape))
         raise NotImplementedError(f"{type(self).__name__} has no rsample()")
 
     def _sample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         """A sample of this (whole) shape; nothing is recorded meanwhile."""
+        if type(self).sample is not Distribution.sample:
+            return self.sample(self._outer(shape))
         return self._rsample(shape, generator)
 
+    def _outer(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the samples in a whole shape."""
+        return shape[: len(shape) - len(self.batch_shape) - len(self.event_shape)]
+
     def _extended_shape(self, sample_shape: Any = ()) -> tuple[int, ...]:
+        if isinstance(sample_shape, int):
+            raise TypeError(
+                f"{type(self).__name__}: sample_shape must be a tuple of integers, such as ({sample_shape},)"
+            )
         given = shape_of("sample_shape", (tuple(sample_shape),), None)
         return given + tuple(self.batch_shape) + tuple(self.event_shape)
 
@@ -287,10 +350,51 @@ class Distribution:
         """The tensors from which gradient would come, by name."""
         return self._parameters
 
-    def _sources(self) -> tuple[Source, ...]:
+    def _why_no_rsample(self) -> str:
+        return "no formula with a gradient leads from its parameters to a sample"
+
+    def _has_cdf(self) -> bool:
+        """Whether there is a distribution function."""
+        return type(self).cdf is not Distribution.cdf
+
+    def _log_prob_anywhere(self, value: Tensor) -> Tensor:
+        """`log_prob`, of a distribution of one dimension; −∞ where no sample can lie."""
+        _, inside, near = self._placed(value)
+        return where(inside, self._unchecked().log_prob(near), -np.inf)
+
+    def _cdf_anywhere(self, value: Tensor) -> Tensor:
+        """`cdf`, of a distribution of one dimension; 0 and 1 where no sample can lie."""
+        beyond, inside, near = self._placed(value)
+        return where(inside, self._unchecked().cdf(near), beyond)
+
+    def _placed(self, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """0 where a value lies below the support, 1 where above; where it lies in it; and the value, moved into it."""
+        low, high = constraints.bounds(self.support)
+        array = value._array
+        array, low, high = np.broadcast_arrays(array, np.asarray(low, array.dtype), np.asarray(high, array.dtype))
+        inside = np.asarray(self.support.check(wrap(array.copy()))._array)
+        if inside.all():
+            return wrap(np.zeros(inside.shape, array.dtype)), wrap(inside), value
+        middle = np.where(
+            np.isfinite(low),
+            np.where(np.isfinite(high), (low + high) / 2, low + 1),
+            np.where(np.isfinite(high), high - 1, 0),
+        ).astype(array.dtype)
+        place = wrap(inside)
+        return wrap((array > low).astype(array.dtype)), place, where(place, value, wrap(middle))
+
+    def _unchecked(self) -> Any:
+        """The same, without checks."""
+        quiet = copy.copy(self)
+        quiet._validate_args = False
+        return quiet
+
+    def _sources(self, stop: Stop | None = None) -> tuple[Source, ...]:
         name = f"{type(self).__name__}.sample"
         cuts = tuple(
-            Source("cut", name, self._stop(), t._node) for t in self._gradient_sources().values() if t._node is not None
+            Source("cut", name, stop or self._stop(), t._node)
+            for t in self._gradient_sources().values()
+            if t._node is not None
         )
         return cuts or (Source("noise", name),)
 
@@ -379,7 +483,9 @@ class Distribution:
         shape, event = value._array.shape, tuple(self.event_shape)
         batch = tuple(self.batch_shape)
         inner = shape[len(shape) - len(event) :]
-        if len(shape) < len(event) or any(n != m and 1 not in (n, m) for n, m in zip(inner, event, strict=False)):
+        if len(shape) < len(event) or any(
+            n != m and not (self._event_broadcasts and 1 in (n, m)) for n, m in zip(inner, event, strict=False)
+        ):
             raise ValueError(f"{name}: value must end in the event shape {list(event)}, and has shape {list(shape)}")
         outer = shape[: len(shape) - len(event)]
         if any(n != m and 1 not in (n, m) for n, m in zip(reversed(outer), reversed(batch), strict=False)):
@@ -417,6 +523,29 @@ def noise(kind: str, shape: tuple[int, ...], dtype: np.dtype[Any], generator: Ge
         generator: where they come from.
     """
     return as_noise(generator.draw(kind, shape, dtype), _NOISE[kind])
+
+
+def within_range(t: Tensor, least: float | None = None, greatest: float | None = None) -> Tensor:
+    """Positive numbers, of which those too small or too large to be held are the least and the greatest that are.
+
+    Args:
+        t: numbers, of which some may have become 0 or ∞.
+        least: the least. Default: the least normal number of the dtype, so that a logarithm may follow.
+        greatest: the greatest. Default: that of the dtype.
+    """
+    limits = np.finfo(t.dtype)
+    low, high = float(limits.tiny) if least is None else least, float(limits.max) if greatest is None else greatest
+    array = t._array
+    return t if ((array >= low) & (array <= high)).all() else t.clamp(low, high)
+
+
+def exp_within_range(log: Tensor) -> Tensor:
+    """The exponential; the least and the greatest number that can be held stand for those beyond, and their gradient is 0."""
+    limits = np.finfo(log.dtype)
+    # a little inside, since the exponential of a rounded logarithm may lie beyond
+    low, high = math.log(limits.tiny) + 2e-5, math.log(limits.max) - 2e-5
+    array = log._array
+    return (log if ((array >= low) & (array <= high)).all() else log.clamp(low, high)).exp()
 
 
 def as_noise(array: Any, name: str) -> Tensor:

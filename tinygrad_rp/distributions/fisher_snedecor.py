@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution
+from tinygrad_rp.distributions.distribution import Distribution, exp_within_range
 from tinygrad_rp.distributions.gamma import log_gamma_sample
-from tinygrad_rp.ops.cumulative import beta_cdf_logit, beta_quantile_logit
+from tinygrad_rp.ops.cumulative import beta_cdf_logit, beta_quantile_logit, log_beta
 from tinygrad_rp.ops.elementwise import where
-from tinygrad_rp.ops.special import digamma, lgamma
+from tinygrad_rp.ops.special import digamma
 from tinygrad_rp.random import Generator
 from tinygrad_rp.tensor import Tensor
 
@@ -41,16 +39,12 @@ class FisherSnedecor(Distribution):
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         log = log_gamma_sample(self.df1 / 2, shape, generator) - log_gamma_sample(self.df2 / 2, shape, generator)
-        log = log + (self.df2.log() - self.df1.log())
-        limits = np.finfo(self._dtype)
-        # what is beyond all numbers is the greatest of them, or the least above 0
-        return log.clamp(math.log(limits.tiny), math.log(limits.max) - 1e-4).exp()
+        return exp_within_range(log + (self.df2.log() - self.df1.log()))
 
     def log_prob(self, value: Tensor) -> Tensor:
         a, b, value = self.df1 / 2, self.df2 / 2, self._checked(value)
         ratio = self.df1 / self.df2
-        log_beta = lgamma(a) + lgamma(b) - lgamma(a + b)
-        return a * ratio.log() + (a - 1) * value.log() - (a + b) * (ratio * value).log1p() - log_beta
+        return a * ratio.log() + (a - 1) * value.log() - (a + b) * (ratio * value).log1p() - log_beta(a, b)
 
     def cdf(self, value: Tensor) -> Tensor:
         logit = self._checked(value, "cdf").log() + (self.df1.log() - self.df2.log())
@@ -81,9 +75,8 @@ class FisherSnedecor(Distribution):
 
     def entropy(self) -> Tensor:
         a, b = self.df1 / 2, self.df2 / 2
-        log_beta = lgamma(a) + lgamma(b) - lgamma(a + b)
         return (
-            log_beta
+            log_beta(a, b)
             + (self.df2.log() - self.df1.log())
             + (1 - a) * digamma(a)
             - (1 + b) * digamma(b)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rp.distributions.distribution import Distribution
 from tinygrad_rp.engine import enable_grad, is_grad_enabled
 from tinygrad_rp.function import Function
-from tinygrad_rp.tensor import Tensor, grad
+from tinygrad_rp.ops.elementwise import where
+from tinygrad_rp.tensor import Tensor, grad, wrap
 
-__all__ = ["has_cdf", "implicit"]
+__all__ = ["implicit"]
 
 
 def implicit(drawn: Tensor, distribution: Distribution) -> Tensor:
@@ -23,11 +26,6 @@ def implicit(drawn: Tensor, distribution: Distribution) -> Tensor:
         distribution: with a differentiable `cdf`, and a `log_prob`.
     """
     return ImplicitReparameterization.apply(drawn, distribution, *distribution._gradient_sources().values())
-
-
-def has_cdf(distribution: Distribution) -> bool:
-    """Whether there is a distribution function."""
-    return type(distribution).cdf is not Distribution.cdf
 
 
 class ImplicitReparameterization(Function):
@@ -49,5 +47,9 @@ class ImplicitReparameterization(Function):
             wanted = [p for p in stand_ins if p.requires_grad]
             if not recorded:
                 z = z.detach()
-            found = iter(grad(d.cdf(z), wanted, -g / d.log_prob(z).exp(), create_graph=recorded, allow_unused=True))
+            density = d._log_prob_anywhere(z).exp()
+            # a number that was rounded to where the density is infinite does not move
+            held = wrap(np.isfinite(density._array) & (density._array > 0))
+            weights = where(held, -g / where(held, density, 1.0), 0.0)
+            found = iter(grad(d._cdf_anywhere(z), wanted, weights, create_graph=recorded, allow_unused=True))
         return (None, None, *(next(found) if p.requires_grad else None for p in stand_ins))

@@ -79,6 +79,9 @@ class InverseCDF(Distribution):
             )
         return drawn
 
+    def _has_cdf(self) -> bool:
+        return self._cdf is not None
+
     def icdf(self, value: Tensor) -> Tensor:
         return self._of(self._icdf, self._checked_probability(value))
 

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution
-from tinygrad_rp.distributions.gamma import gamma_sample
+from tinygrad_rp.distributions.distribution import Distribution, exp_within_range
+from tinygrad_rp.distributions.gamma import log_gamma_sample
 from tinygrad_rp.ops.cumulative import gamma_quantile, gammaincc
 from tinygrad_rp.ops.elementwise import where, xlogy
 from tinygrad_rp.ops.special import digamma, lgamma
@@ -38,7 +38,7 @@ class InverseGamma(Distribution):
         self._begin({"concentration": concentration, "rate": rate}, validate_args=validate_args)
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        return self.rate / gamma_sample(self.concentration, shape, generator)
+        return exp_within_range(self.rate.log() - log_gamma_sample(self.concentration, shape, generator))
 
     def log_prob(self, value: Tensor) -> Tensor:
         a, value = self.concentration, self._checked(value)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, noise
+from tinygrad_rp.distributions.distribution import Distribution, exp_within_range, noise
 from tinygrad_rp.distributions.normal import Normal
 from tinygrad_rp.ops.density import normal_log_prob
 from tinygrad_rp.ops.special import ndtr, ndtri
@@ -44,7 +44,7 @@ class LogNormal(Distribution):
         return Normal(self.loc, self.scale, validate_args=False)
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        return (self.loc + noise("normal", shape, self._dtype, generator) * self.scale).exp()
+        return exp_within_range(self.loc + noise("normal", shape, self._dtype, generator) * self.scale)
 
     def log_prob(self, value: Tensor) -> Tensor:
         log = self._checked(value).log()

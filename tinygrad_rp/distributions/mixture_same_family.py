@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +10,8 @@ import numpy as np
 from tinygrad_rp.distributions import constraints
 from tinygrad_rp.distributions.categorical import Categorical
 from tinygrad_rp.distributions.distribution import Distribution, as_noise
-from tinygrad_rp.distributions.implicit import has_cdf, implicit
+from tinygrad_rp.distributions.implicit import implicit
 from tinygrad_rp.engine import no_grad
-from tinygrad_rp.ops.elementwise import where
 from tinygrad_rp.random import Generator
 from tinygrad_rp.tensor import Tensor, wrap
 
@@ -56,7 +53,8 @@ class MixtureSameFamily(Distribution):
                 f"MixtureSameFamily: the last batch dimension of component_distribution must be the number of categories, "
                 f"{weights[-1]}, and its batch_shape is {list(batch)}"
             )
-        if any(n != m and n != 1 for n, m in zip(reversed(weights[:-1]), reversed(batch[:-1]), strict=False)):
+        pairs = zip(reversed(weights[:-1]), reversed(batch[:-1]), strict=False)
+        if len(weights) > len(batch) or any(n not in (1, m) for n, m in pairs):
             raise ValueError(
                 f"MixtureSameFamily: mixture_distribution of batch_shape {list(weights[:-1])} does not broadcast to that of "
                 f"component_distribution, {list(batch)}, without its last dimension"
@@ -77,7 +75,26 @@ class MixtureSameFamily(Distribution):
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
         component = self._component_distribution
-        return not component.event_shape and not self.support.is_discrete and has_cdf(component)
+        return not component.event_shape and not self.support.is_discrete and component._has_cdf()
+
+    def _why_no_rsample(self) -> str:
+        component = self._component_distribution
+        if component.event_shape:
+            return "its components are not of one dimension, so that a sample has no quantile to move with"
+        if self.support.is_discrete:
+            return "its components are discrete"
+        return "its components have no cdf()"
+
+    @property
+    def remedies(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the components, and that the sum over components is exact in the weights."""
+        own = (
+            "the sum over the components (exact in the weights): weigh each one's cost by mixture_distribution.probs",
+        )
+        return own + tuple(f"for the components: {remedy}" for remedy in self._component_distribution.remedies)
+
+    def _has_cdf(self) -> bool:
+        return not self.event_shape and self._component_distribution._has_cdf()
 
     @constraints.dependent_property
     def support(self) -> Any:
@@ -130,25 +147,17 @@ class MixtureSameFamily(Distribution):
         return value.unsqueeze(-1 - len(self.event_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        value = self._beside(self._checked(value))
-        return (self._mixture_distribution.logits + self._of_components("log_prob", value)).logsumexp(-1)
-
-    def _of_components(self, method: str, value: Tensor) -> Tensor:
-        component = self._component_distribution
-        quiet = copy.copy(component)
-        quiet._validate_args = False  # a value in the range of the mixture may lie outside that of a component
-        out: Tensor = getattr(quiet, method)(value)
-        if method == "log_prob" and self._validate_args:
-            support = component.support
-            if support is not None and not constraints.is_dependent(support) and support.event_dim == 0:
-                return where(support.check(value), out, -math.inf)
-        return out
+        value, component = self._beside(self._checked(value)), self._component_distribution
+        # a value in the range of the mixture may lie outside of that of a component
+        of_each = component.log_prob(value) if self.event_shape else component._log_prob_anywhere(value)
+        scores = self._mixture_distribution._scores
+        return (scores + of_each).logsumexp(-1) - scores.logsumexp(-1)
 
     def cdf(self, value: Tensor) -> Tensor:
         if self.event_shape:
             raise NotImplementedError("MixtureSameFamily.cdf() is there for components of one dimension")
         value = self._beside(self._checked(value, "cdf"))
-        return (self._mixture_distribution.probs * self._of_components("cdf", value)).sum(-1)
+        return (self._mixture_distribution.probs * self._component_distribution._cdf_anywhere(value)).sum(-1)
 
     def _weighted(self, values: Tensor) -> Tensor:
         dims = len(self.event_shape)

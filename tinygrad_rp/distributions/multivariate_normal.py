@@ -71,26 +71,33 @@ class MultivariateNormal(Distribution):
                 )
         self._begin({"loc": loc, name: matrix}, event_shape=1, validate_args=validate_args)
 
+    _aside = ("_factor",)
+    _factor: tuple[Tensor, int] | None = None  # and the version of the matrix that it was made of
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key not in self._aside}
+
     def _take(self, tensors: dict[str, Tensor]) -> None:
         super()._take(tensors)
-        self._factor: Tensor | None = None
+        self._factor = None
 
     @property
     def scale_tril(self) -> Tensor:
         """L, of shape (…, n, n)."""
         if "scale_tril" in self._parameters:
             return self._parameters["scale_tril"]
-        if self._factor is None:
-            if "covariance_matrix" in self._parameters:
-                factor = cholesky(self._parameters["covariance_matrix"])
-            else:
-                # P = L⁻ᵀL⁻¹: the factor of P with rows and columns in the other order is L⁻ᵀ in that order
-                inverse = cholesky(self._parameters["precision_matrix"].flip((-2, -1))).flip((-2, -1)).mT
-                factor = solve_triangular(inverse, wrap(np.eye(inverse.shape[-1], dtype=self._dtype)), upper=False)
-            if not is_grad_enabled():
-                return factor
-            self._factor = factor
-        return self._factor
+        (matrix,) = (t for key, t in self._parameters.items() if key != "loc")
+        if self._factor is not None and self._factor[1] == matrix._version:
+            return self._factor[0]
+        if "covariance_matrix" in self._parameters:
+            factor = cholesky(matrix)
+        else:
+            # P = L⁻ᵀL⁻¹: the factor of P with rows and columns in the other order is L⁻ᵀ in that order
+            inverse = cholesky(matrix.flip((-2, -1))).flip((-2, -1)).mT
+            factor = solve_triangular(inverse, wrap(np.eye(inverse.shape[-1], dtype=self._dtype)), upper=False)
+        if is_grad_enabled():
+            self._factor = factor, matrix._version
+        return factor
 
     @property
     def covariance_matrix(self) -> Tensor:

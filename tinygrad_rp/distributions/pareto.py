@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, noise
+from tinygrad_rp.distributions.distribution import Distribution, exp_within_range, noise
 from tinygrad_rp.random import Generator
 from tinygrad_rp.tensor import Tensor
 
@@ -36,7 +36,7 @@ class Pareto(Distribution):
         return constraints.greater_than_eq(self.scale)
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        return self.scale * (noise("exponential", shape, self._dtype, generator) / self.alpha).exp()
+        return exp_within_range(self.scale.log() + noise("exponential", shape, self._dtype, generator) / self.alpha)
 
     def log_prob(self, value: Tensor) -> Tensor:
         log = self._checked(value).log()

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_rp.distributions import constraints
+from tinygrad_rp.distributions.distribution import within_range
 from tinygrad_rp.distributions.logistic import logistic_noise
 from tinygrad_rp.distributions.probabilities import OfTrials
 from tinygrad_rp.ops.density import relaxed_bernoulli_log_prob
@@ -79,8 +82,8 @@ class RelaxedBernoulli(_Relaxed):
     support = constraints.unit_interval
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """``sigmoid((logits + L) / temperature)``, with logistic noise L. It may be rounded to 0 or 1."""
-        return sigmoid(self._noisy(shape, generator))
+        """``sigmoid((logits + L) / temperature)``, with logistic noise L; what is 0 or 1 for the dtype is the number beside."""
+        return within_range(sigmoid(self._noisy(shape, generator)), greatest=1 - float(np.finfo(self._dtype).epsneg))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The density of the binary Concrete distribution (Maddison, Mnih and Teh 2017, equation 26).

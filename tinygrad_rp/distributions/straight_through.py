@@ -9,10 +9,16 @@ from __future__ import annotations
 from tinygrad_rp.distributions.bernoulli import Bernoulli
 from tinygrad_rp.distributions.distribution import Distribution
 from tinygrad_rp.distributions.one_hot_categorical import OneHotCategorical
+from tinygrad_rp.graph import Stop
 from tinygrad_rp.random import Generator
 from tinygrad_rp.tensor import Tensor, wrap
 
 __all__ = ["BernoulliStraightThrough", "OneHotCategoricalStraightThrough"]
+
+_BESIDE = (
+    "The sample itself is drawn without a gradient, as intended: the edge beside it hands the gradient to the probabilities "
+    "as it is (straight-through, biased)."
+)
 
 
 class _StraightThrough(Distribution):
@@ -20,9 +26,10 @@ class _StraightThrough(Distribution):
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         """``sample + (probs − probs.detach())``: exactly the sample, with a live edge to the probabilities."""
-        drawn = wrap(self._sample(shape, generator)._array, None, self._sources())
+        stop = Stop("missing", _BESIDE, tuple(self._remedies()[1:]))
+        drawn = wrap(self._sample(shape, generator)._array, None, self._sources(stop))
         probs = self.mean
-        return drawn + (probs - probs.detach())
+        return drawn + (probs - wrap(probs._array.copy()))
 
     def _remedies(self) -> list[str]:
         return [f"{type(self).__name__}(…).rsample(), straight through (biased)", *super()._remedies()[1:]]

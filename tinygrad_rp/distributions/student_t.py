@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, log_one_plus_square, noise
+from tinygrad_rp.distributions.distribution import Distribution, exp_within_range, log_one_plus_square, noise
 from tinygrad_rp.distributions.gamma import log_gamma_sample
-from tinygrad_rp.ops.cumulative import student_cdf, student_quantile
+from tinygrad_rp.ops.cumulative import log_beta, student_cdf, student_quantile
 from tinygrad_rp.ops.elementwise import where
-from tinygrad_rp.ops.special import digamma, lgamma
+from tinygrad_rp.ops.special import digamma
 from tinygrad_rp.random import Generator
 from tinygrad_rp.tensor import Tensor
 
@@ -44,17 +42,16 @@ class StudentT(Distribution):
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         half = 0.5 * self.df
         normal = noise("normal", shape, self._dtype, generator)
-        spread = (0.5 * (half.log() - log_gamma_sample(half, shape, generator))).exp()
-        # a spread beyond all numbers is the greatest of them, so that its gradient is a number
-        spread = spread.clamp(max=float(np.finfo(self._dtype).max) ** 0.5)
-        return self.loc + self.scale * (normal * spread)
+        # the root of a ratio: far from the greatest number, so that normal numbers can be multiplied with it
+        ratio = exp_within_range(half.log() - log_gamma_sample(half, shape, generator))
+        return self.loc + self.scale * (normal * ratio.sqrt())
 
     def _standard(self, value: Tensor) -> Tensor:
         return (value - self.loc) / self.scale
 
     def log_prob(self, value: Tensor) -> Tensor:
         df, y = self.df, self._standard(self._checked(value))
-        norm = self.scale.log() + 0.5 * df.log() + 0.5 * math.log(math.pi) + lgamma(df / 2) - lgamma((df + 1) / 2)
+        norm = self.scale.log() + (0.5 * df.log() + log_beta(0.5 * df, 0.5))
         return -0.5 * (df + 1) * log_one_plus_square(y * df.rsqrt()) - norm
 
     def cdf(self, value: Tensor) -> Tensor:
@@ -65,8 +62,8 @@ class StudentT(Distribution):
 
     def entropy(self) -> Tensor:
         half, more = 0.5 * self.df, 0.5 * (self.df + 1)
-        log_beta = lgamma(half) + 0.5 * math.log(math.pi) - lgamma(more)
-        return self.scale.log() + more * (digamma(more) - digamma(half)) + 0.5 * self.df.log() + log_beta
+        norm = 0.5 * self.df.log() + log_beta(half, 0.5)
+        return self.scale.log() + more * (digamma(more) - digamma(half)) + norm
 
     @property
     def mean(self) -> Tensor:

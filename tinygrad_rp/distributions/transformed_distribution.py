@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, sum_rightmost
+from tinygrad_rp.distributions.distribution import Distribution, sum_rightmost, tensors_in, within_range
 from tinygrad_rp.distributions.independent import Independent
 from tinygrad_rp.distributions.transforms import ComposeTransform, Transform
 from tinygrad_rp.ops.elementwise import where
@@ -38,6 +40,10 @@ class TransformedDistribution(Distribution):
         transforms: Transform | Sequence[Transform],
         validate_args: bool | None = None,
     ) -> None:
+        if not isinstance(transforms, Transform | list | tuple):
+            raise ValueError(
+                f"TransformedDistribution: transforms must be a Transform or a list of them, not {type(transforms).__name__}"
+            )
         self.transforms = [transforms] if isinstance(transforms, Transform) else list(transforms)
         for i, t in enumerate(self.transforms):
             if not isinstance(t, Transform):
@@ -78,10 +84,15 @@ class TransformedDistribution(Distribution):
         return constraints.independent(last, more) if more > 0 else last
 
     def _gradient_sources(self) -> dict[str, Tensor]:
-        found = dict(self.base_dist._gradient_sources())
-        for i, t in enumerate(self.transforms):
-            found |= {f"transforms[{i}].{key}": v for key, v in vars(t).items() if isinstance(v, Tensor)}
-        return found
+        return self.base_dist._gradient_sources() | tensors_in(self.transforms, "transforms")
+
+    @property
+    def remedies(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Those of the base, to which the transforms can be applied."""
+        return tuple(f"for base_dist: {remedy}" for remedy in self.base_dist.remedies)
+
+    def _has_cdf(self) -> bool:
+        return self.base_dist._has_cdf() and not self.event_shape and all(t.bijective for t in self.transforms)
 
     @property
     def reparameterized(self) -> dict[str, bool]:
@@ -104,17 +115,42 @@ class TransformedDistribution(Distribution):
         value = draw((*outer, *self.base_dist.batch_shape, *self.base_dist.event_shape), generator)
         for t in self.transforms:
             value = t(value)
+        if self.transforms and self.transforms[-1].codomain is constraints.unit_interval:
+            return within_range(value, greatest=1 - float(np.finfo(value.dtype).epsneg))
         return value
 
     def log_prob(self, value: Tensor) -> Tensor:
-        y, dims = self._checked(value), len(self.event_shape)
-        total: Any = 0.0
+        x, volume = self._undone(self._checked(value))
+        return sum_rightmost(self.base_dist.log_prob(x), self._inner_dims()) + volume
+
+    def _inner_dims(self) -> int:
+        """How many event dimensions there are at the base, beside those of its own."""
+        dims = len(self.event_shape)
+        for t in self.transforms:
+            dims += t.domain.event_dim - t.codomain.event_dim
+        return dims - len(self.base_dist.event_shape)
+
+    def _undone(self, y: Tensor) -> tuple[Tensor, Any]:
+        """The sample of the base, and the logarithm of what a unit of volume is divided by."""
+        dims, total = len(self.event_shape), cast(Any, 0.0)
         for t in reversed(self.transforms):
             x = t.inv(y)
             dims += t.domain.event_dim - t.codomain.event_dim
-            total = total - sum_rightmost(t.log_abs_det_jacobian(x, y), dims - t.domain.event_dim)
+            if not self.base_dist.support.is_discrete:  # of which not the density, but the probability is wanted
+                total = total - sum_rightmost(t.log_abs_det_jacobian(x, y), dims - t.domain.event_dim)
             y = x
-        return sum_rightmost(self.base_dist.log_prob(y), dims - len(self.base_dist.event_shape)) + total
+        return y, total
+
+    def _log_prob_anywhere(self, value: Tensor) -> Tensor:
+        _, inside, near = self._placed(value)
+        x, volume = self._undone(near)
+        return where(inside, self.base_dist._log_prob_anywhere(x) + volume, -np.inf)
+
+    def _cdf_anywhere(self, value: Tensor) -> Tensor:
+        beyond, inside, near = self._placed(value)
+        x, _ = self._undone(near)
+        found = self._in_order(self.base_dist._cdf_anywhere(x))
+        return where(inside, found, beyond)
 
     def _in_order(self, p: Tensor) -> Tensor:
         """A probability, or its complement where the transforms turn the order round."""

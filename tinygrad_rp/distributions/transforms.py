@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, sum_rightmost
+from tinygrad_rp.distributions.distribution import Distribution, Parametrised, sum_rightmost
 from tinygrad_rp.engine import is_grad_enabled
 from tinygrad_rp.ops.create import full, zeros, zeros_like
 from tinygrad_rp.ops.elementwise import logsigmoid, where, xlogy
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 
-class Transform:
+class Transform(Parametrised):
     """A map of tensors with an inverse, for which a subclass gives ``_call`` and ``_inverse``, and ``log_abs_det_jacobian``.
 
     With a cache, the inverse of the very tensor that was returned last is the very tensor that it was computed from, and the
@@ -72,6 +72,7 @@ class Transform:
     codomain: Any
     """The constraint that outputs fit."""
 
+    _aside = ("_known", "_made_inverse")
     _cache_size = 0
     _known: tuple[Tensor, Tensor, list[tuple[Tensor, int]], bool] | None = None  # x, y, stamps, recorded
     _made_inverse: weakref.ref[Transform] | None = None  # weakly: the inverse holds this transform
@@ -83,7 +84,7 @@ class Transform:
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy has the same parameters, an inverse of its own, and remembers no tensors."""
-        return {key: value for key, value in vars(self).items() if key not in ("_known", "_made_inverse")}
+        return {key: value for key, value in vars(self).items() if key not in self._aside}
 
     @property
     def event_dim(self) -> int:
@@ -196,18 +197,8 @@ class Transform:
 
     # -------------------------------------------------------------------------------------------------------- the cache
 
-    def _tensors(self) -> list[Tensor]:
-        """The tensors on which a result depends, beside the input."""
-        found = []
-        for value in vars(self).values():
-            if isinstance(value, Tensor):
-                found.append(value)
-            elif isinstance(value, Transform):
-                found += value._tensors()
-        return found
-
     def _stamps(self, *pair: Tensor) -> list[tuple[Tensor, int]]:
-        return [(t, t._version) for t in (*pair, *self._tensors())]
+        return [(t, t._version) for t in (*pair, *self._gradient_sources().values())]
 
     def _remember(self, x: Tensor, y: Tensor) -> None:
         if self._cache_size:
@@ -364,9 +355,6 @@ class ComposeTransform(Transform):
         for part in reversed(self.parts):
             shape = part.inverse_shape(shape)
         return Size(shape)
-
-    def _tensors(self) -> list[Tensor]:
-        return [t for part in self.parts for t in part._tensors()]
 
     def __repr__(self) -> str:
         return f"ComposeTransform([{', '.join(map(repr, self.parts))}])"
@@ -809,9 +797,6 @@ class CumulativeDistributionTransform(Transform):
         return (
             self if self._cache_size == cache_size else CumulativeDistributionTransform(self.distribution, cache_size)
         )
-
-    def _tensors(self) -> list[Tensor]:
-        return list(self.distribution._gradient_sources().values())
 
 
 # ----------------------------------------------------------------------------------------------------- vectors and matrices

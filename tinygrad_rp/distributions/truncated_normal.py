@@ -61,7 +61,15 @@ class TruncatedNormal(Distribution):
         return (value - self.loc) / self.scale
 
     def _ends(self) -> tuple[Tensor, Tensor]:
-        return self._standard(self.low), self._standard(self.high)
+        return self._standard_end(self.low), self._standard_end(self.high)
+
+    def _standard_end(self, end: Tensor) -> Tensor:
+        infinite = np.isinf(end._array)
+        if not infinite.any():
+            return self._standard(end)
+        # an infinite end moves with nothing
+        mask = wrap(infinite)
+        return where(mask, wrap(end._array), self._standard(where(mask, self.loc, end)))
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         u = open_uniform(shape, self._dtype, generator)

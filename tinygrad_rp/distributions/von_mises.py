@@ -11,7 +11,7 @@ from tinygrad_rp.distributions import constraints
 from tinygrad_rp.distributions.distribution import Distribution, as_noise
 from tinygrad_rp.ops.cumulative import standard_von_mises, von_mises_cdf, von_mises_cumulant, von_mises_quantile
 from tinygrad_rp.random import Generator
-from tinygrad_rp.tensor import Tensor
+from tinygrad_rp.tensor import Tensor, wrap
 
 __all__ = ["VonMises"]
 
@@ -44,9 +44,7 @@ class VonMises(Distribution):
         k = np.broadcast_to(self.concentration._array, shape)
         drawn = as_noise(generator.von_mises(k, self._dtype), "von_mises")
         angle = self.loc + standard_von_mises(self.concentration, drawn)
-        # turned back by whole turns, which leaves alone what lies in range
-        turns = ((angle.detach() + math.pi) / (2 * math.pi)).floor()
-        return angle - 2 * math.pi * turns
+        return _turned_back(angle)
 
     def log_prob(self, value: Tensor) -> Tensor:
         k, half = self.concentration, ((self._checked(value) - self.loc) / 2).sin()
@@ -54,8 +52,14 @@ class VonMises(Distribution):
         return -2 * k * half * half - (von_mises_cumulant(k, 0) - k) - math.log(2 * math.pi)
 
     def cdf(self, value: Tensor) -> Tensor:
-        """The probability between ``loc − π`` and ``value``."""
-        return von_mises_cdf(self._checked(value, "cdf") - self.loc, self.concentration)
+        """The probability between ``loc − π`` and ``value``, where the circle is cut; whole turns do not count."""
+        return von_mises_cdf(_turned_back(self._checked(value, "cdf") - self.loc), self.concentration)
+
+    def _cdf_anywhere(self, value: Tensor) -> Tensor:
+        """The probability between −π and ``value``, so that those of several `loc` can be added up."""
+        here, start = _turned_back(value - self.loc), _turned_back(-math.pi - self.loc)
+        around = wrap((here._array < start._array).astype(self._dtype))
+        return von_mises_cdf(here, self.concentration) - von_mises_cdf(start, self.concentration) + around
 
     def icdf(self, value: Tensor) -> Tensor:
         return self.loc + von_mises_quantile(self._checked_probability(value), self.concentration)
@@ -77,3 +81,9 @@ class VonMises(Distribution):
     def variance(self) -> Tensor:
         """The circular variance, ``1 − I₁(κ)/I₀(κ)``."""
         return 1 - von_mises_cumulant(self.concentration, 1)
+
+
+def _turned_back(angle: Tensor) -> Tensor:
+    """The angle less whole turns, in [−π, π); what lies there is left alone."""
+    turns = np.floor((angle._array + np.pi) / (2 * np.pi))
+    return angle - wrap(np.asarray(2 * np.pi * turns, angle.dtype)) if turns.any() else angle

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, noise
+from tinygrad_rp.distributions.distribution import Distribution, as_noise, exp_within_range
 from tinygrad_rp.ops.elementwise import where
 from tinygrad_rp.ops.special import lgamma
 from tinygrad_rp.random import Generator
@@ -37,18 +37,17 @@ class Weibull(Distribution):
         self._begin({"scale": scale, "concentration": concentration}, validate_args=validate_args)
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        return self.scale * noise("exponential", shape, self._dtype, generator) ** (1 / self.concentration)
+        log = as_noise(np.log(generator.exponential(shape, self._dtype)), "log_exponential")
+        return exp_within_range(self.scale.log() + log / self.concentration)
 
     def log_prob(self, value: Tensor) -> Tensor:
         k = self.concentration
         log = self._checked(value).log() - self.scale.log()
         return k.log() - self.scale.log() + (k - 1) * log - (k * log).exp()
 
-    def _hazard(self, value: Tensor) -> Tensor:
-        return (self.concentration * (value.log() - self.scale.log())).exp()
-
     def cdf(self, value: Tensor) -> Tensor:
-        return -(-self._hazard(self._checked(value, "cdf"))).expm1()
+        log = self.concentration * (self._checked(value, "cdf").log() - self.scale.log())
+        return -(-log.clamp(max=30.0).exp()).expm1()  # above, e^(−e³⁰) is 0
 
     def icdf(self, value: Tensor) -> Tensor:
         return self.scale * (-(-self._checked_probability(value)).log1p()) ** (1 / self.concentration)

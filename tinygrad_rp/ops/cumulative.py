@@ -46,7 +46,6 @@ from tinygrad_rp.ops.special import (
     _ndtri_of_log,
     _polygamma,
     digamma,
-    lgamma,
 )
 from tinygrad_rp.tensor import Tensor
 
@@ -75,6 +74,10 @@ def _nodes() -> tuple[Array, Array, Array, Array]:
     x, w = np.polynomial.legendre.leggauss(64)
     y, u = np.polynomial.laguerre.laggauss(12)
     return 0.5 * (x[:, None] + 1.0), 0.5 * w[:, None], y[:, None], u[:, None]
+
+
+def _xlogy(x: Array, y: Array) -> Array:
+    return np.where(x == 0.0, 0.0, x * np.log(y))
 
 
 def _log_sigmoid(v: Any) -> Any:
@@ -137,9 +140,14 @@ def _gamma_side(v: Array, a: Array, n: int) -> tuple[Array, Array, Array]:
     return upper, np.where(upper, s, np.minimum(s, np.maximum(v + 39.0, 0.0))), np.where(upper, np.inf, a)
 
 
+def _held(v: Array, a: Array) -> Array:
+    """Without infinities, so that a product with the density, which is 0 there, is 0; above 10⁶(1 + a) there is nothing."""
+    return np.clip(v, -1e30, np.log(1e6 * (1.0 + a)))
+
+
 def _gamma_integral(v: Array, a: Array, n: int) -> tuple[Array, Array]:
     """The integral of q_n over one side of v, relative to the density at v; and whether it is the upper side."""
-    v = np.clip(v, -1e150, 709.0)  # of log 0, so that products with its density, 0, are 0
+    v = _held(v, a)
     upper, reach, slope = _gamma_side(v, a, n)
     z, sign = np.exp(v), np.where(upper, 1.0, -1.0)
     psi = [_digamma(a), *(_polygamma(a, k) for k in range(1, n))]
@@ -172,7 +180,7 @@ def _gamma_mass(v: Array, a: Array) -> tuple[Array, Array, Array]:
 
 
 def _gamma_cdf(a: Array, x: Array, wanted_upper: bool) -> Array:
-    log_mass, _, upper = _gamma_mass(np.log(x), a)
+    log_mass, _, upper = _gamma_mass(_held(np.log(x), a), a)
     out = np.where(upper == wanted_upper, np.exp(log_mass), -np.expm1(log_mass))
     out = np.where(x == 0.0, float(wanted_upper), np.where(x == np.inf, float(not wanted_upper), out))
     return np.where((a > 0) & (a < np.inf) & (x >= 0), out, np.nan)
@@ -193,8 +201,9 @@ def _large_gamma_slope(v: Array, a: Array) -> Array:
     """The first derivative, whose sums are compiled: those of all numbers that are drawn."""
     dtype = np.result_type(*(x for x in (v, a) if isinstance(x, ndarray)))
     with np.errstate(all="ignore"):
-        given = np.broadcast_arrays(np.clip(np.asarray(v, np.float64), -1e150, 709.0), np.asarray(a, np.float64))
+        given = np.broadcast_arrays(np.asarray(v, np.float64), np.asarray(a, np.float64))
         v, a = (np.ascontiguousarray(x).reshape(-1) for x in given)
+        v = _held(v, a)
         upper, reach, slope = _gamma_side(v, a, 1)
         sign, out = np.where(upper, 1.0, -1.0), np.empty(v.shape)
         nodes = (np.ascontiguousarray(x[:, 0]) for x in _nodes())
@@ -232,11 +241,6 @@ def _gamma_quantile(p: Array, a: Array, above: bool) -> Array:
     return _quantile(_gamma_mass, np.where(np.isfinite(start), start, 0.0), p, above, a)
 
 
-def _log_density_gamma(v: Any, a: Any) -> Any:
-    """That of v = log z."""
-    return a * v - np.exp(v) - either(lgamma, a)
-
-
 def _gamma_score(v: Any, a: Any, n: int) -> Any:
     """q_n."""
 
@@ -255,30 +259,47 @@ gamma_slope: Callable[..., Tensor] = _function(
     a=lambda g, v, a, n, out: g * (either(gamma_slope, v, a, n + 1) - out * (v - either(digamma, a))),
     domain=(REAL, POSITIVE),
 )
-gammainc = _function(
-    "gammainc",
-    lambda a, x: _in_chunks(lambda a, x: _gamma_cdf(a, x, False), a, x),
-    "the probability below x of a gamma distribution of concentration a",
-    signature="input, other",
-    a=lambda g, a, x: g * (np.exp(_log_density_gamma(np.log(x), a)) * either(gamma_slope, np.log(x), a, 1)),
-    x=lambda g, a, x: g * np.exp((a - 1) * np.log(x) - x - either(lgamma, a)),
+gamma_density: Callable[..., Tensor] = _function(
+    "gamma_density",
+    lambda v, a: _in_chunks(lambda v, a: np.exp(a * v - np.exp(v) - _lgamma(a)), v, a),
+    "the density of v = log z, of a gamma distribution of concentration a",
+    signature="log_value, concentration",
+    v=lambda g, v, a, out: g * (out * (a - np.exp(v))),
+    a=lambda g, v, a, out: g * (out * (v - either(digamma, a))),
+    domain=(REAL, POSITIVE),
+)
+gamma_density_of_value: Callable[..., Tensor] = _function(
+    "gamma_density_of_value",
+    lambda a, x: _in_chunks(lambda a, x: np.exp(_xlogy(a - 1.0, x) - x - _lgamma(a)), a, x),
+    "the density of x, of a gamma distribution of concentration a",
+    signature="concentration, value",
+    a=lambda g, a, x, out: g * (out * (np.log(x) - either(digamma, a))),
+    x=lambda g, a, x, out: g * (out * ((a - 1) / x - 1)),
     domain=(POSITIVE, POSITIVE),
 )
-gammaincc = _function(
-    "gammaincc",
-    lambda a, x: _in_chunks(lambda a, x: _gamma_cdf(a, x, True), a, x),
-    "the probability above x of a gamma distribution of concentration a",
-    signature="input, other",
-    a=lambda g, a, x: g * (-np.exp(_log_density_gamma(np.log(x), a)) * either(gamma_slope, np.log(x), a, 1)),
-    x=lambda g, a, x: g * -np.exp((a - 1) * np.log(x) - x - either(lgamma, a)),
-    domain=(POSITIVE, POSITIVE),
-)
+
+
+def _incomplete_gamma(name: str, above: bool) -> Callable[..., Tensor]:
+    sign = -1.0 if above else 1.0
+    made: Callable[..., Tensor] = _function(
+        name,
+        lambda a, x: _in_chunks(lambda a, x: _gamma_cdf(a, x, above), a, x),
+        f"the probability {'above' if above else 'below'} x of a gamma distribution of concentration a",
+        signature="input, other",
+        a=lambda g, a, x: g * (sign * either(gamma_density, np.log(x), a) * either(gamma_slope, np.log(x), a, 1)),
+        x=lambda g, a, x: g * (sign * either(gamma_density_of_value, a, x)),
+        domain=(POSITIVE, POSITIVE),
+    )
+    return made
+
+
+gammainc, gammaincc = _incomplete_gamma("gammainc", False), _incomplete_gamma("gammaincc", True)
 gamma_quantile = _function(
     "gamma_quantile",
     lambda p, a, above: _in_chunks(lambda p, a: _gamma_quantile(p, a, above), p, a),
     "log z, of the z below which (or above which) a number of a gamma distribution of concentration a lies with probability p",
     signature="input, concentration, above=False",
-    p=lambda g, a, above, out: g * (np.exp(-_log_density_gamma(out, a)) * (-1.0 if above else 1.0)),
+    p=lambda g, a, above, out: g * ((-1.0 if above else 1.0) / either(gamma_density, out, a)),
     a=lambda g, a, out: g * -either(gamma_slope, out, a, 1),
     domain=(_UNIT, POSITIVE),
 )
@@ -338,7 +359,7 @@ def _beta_reach(v: Array, a: Array, b: Array) -> tuple[Array, Array]:
 
 def _beta_integral(v: Array, a: Array, b: Array, n: int, m: int) -> tuple[Array, Array]:
     """As `_gamma_integral`, for derivatives n times by a and m times by b."""
-    v = np.clip(v, -1e150, 1e150)
+    v = np.clip(v, -1e30, 1e30)
     # the upper side of v is the lower one of −v, with a and b exchanged
     upper = v > 0.0
     rise = np.where(upper, _beta_reach(-v, b, a)[1], _beta_reach(v, a, b)[1])
@@ -378,8 +399,8 @@ def _beta_integral(v: Array, a: Array, b: Array, n: int, m: int) -> tuple[Array,
     return _sides(part, reach, a), upper
 
 
-def _log_beta(a: Any, b: Any) -> Any:
-    return either(lgamma, a) + either(lgamma, b) - either(lgamma, a + b)
+def _log_beta(a: Array, b: Array) -> Array:
+    return _lgamma(a) + _lgamma(b) - _lgamma(a + b)
 
 
 def _beta_mass(v: Array, a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -409,11 +430,6 @@ def _beta_quantile(p: Array, a: Array, b: Array) -> Array:
 def _log_sigmoid_of(v: Any) -> Any:
     """On tensors too."""
     return np.minimum(v, 0.0) - np.log1p(np.exp(-np.abs(v)))
-
-
-def _log_density_beta(v: Any, a: Any, b: Any) -> Any:
-    """That of the logit v."""
-    return a * _log_sigmoid_of(v) + b * _log_sigmoid_of(-v) - _log_beta(a, b)
 
 
 def _beta_cumulants(v: Any, a: Any, b: Any) -> Callable[[tuple[int, ...]], Any]:
@@ -446,14 +462,35 @@ beta_slope: Callable[..., Tensor] = _function(
     ),
     domain=(REAL, POSITIVE, POSITIVE),
 )
+log_beta = _function(
+    "log_beta",
+    lambda a, b: _in_chunks(_log_beta, a, b),
+    "log (Γ(a) Γ(b) / Γ(a + b))",
+    signature="input, other",
+    a=lambda g, a, b: g * (either(digamma, a) - either(digamma, a + b)),
+    b=lambda g, a, b: g * (either(digamma, b) - either(digamma, a + b)),
+    domain=POSITIVE,
+)
+beta_density: Callable[..., Tensor] = _function(
+    "beta_density",
+    lambda v, a, b: _in_chunks(
+        lambda v, a, b: np.exp(a * _log_sigmoid(v) + b * _log_sigmoid(-v) - _log_beta(a, b)), v, a, b
+    ),
+    "the density of the logit v, of a beta distribution of concentrations a and b",
+    signature="logit, concentration1, concentration0",
+    v=lambda g, v, a, b, out: g * (out * (a * either(sigmoid, -v) - b * either(sigmoid, v))),
+    a=lambda g, v, a, b, out: g * (out * _beta_cumulants(v, a, b)((1, 0))),
+    b=lambda g, v, a, b, out: g * (out * _beta_cumulants(v, a, b)((0, 1))),
+    domain=(REAL, POSITIVE, POSITIVE),
+)
 beta_cdf_logit = _function(
     "beta_cdf_logit",
     lambda v, a, b: _in_chunks(_beta_cdf, v, a, b),
     "the probability below sigmoid(v) of a beta distribution of concentrations a and b",
     signature="logit, concentration1, concentration0",
-    v=lambda g, v, a, b: g * np.exp(_log_density_beta(v, a, b)),
-    a=lambda g, v, a, b: g * (np.exp(_log_density_beta(v, a, b)) * either(beta_slope, v, a, b, 1, 0)),
-    b=lambda g, v, a, b: g * (np.exp(_log_density_beta(v, a, b)) * either(beta_slope, v, a, b, 0, 1)),
+    v=lambda g, v, a, b: g * either(beta_density, v, a, b),
+    a=lambda g, v, a, b: g * (either(beta_density, v, a, b) * either(beta_slope, v, a, b, 1, 0)),
+    b=lambda g, v, a, b: g * (either(beta_density, v, a, b) * either(beta_slope, v, a, b, 0, 1)),
     domain=(REAL, POSITIVE, POSITIVE),
 )
 beta_quantile_logit = _function(
@@ -461,7 +498,7 @@ beta_quantile_logit = _function(
     lambda p, a, b: _in_chunks(_beta_quantile, p, a, b),
     "the logit of the quantile of p of a beta distribution of concentrations a and b",
     signature="input, concentration1, concentration0",
-    p=lambda g, a, b, out: g * np.exp(-_log_density_beta(out, a, b)),
+    p=lambda g, a, b, out: g / either(beta_density, out, a, b),
     a=lambda g, a, b, out: g * -either(beta_slope, out, a, b, 1, 0),
     b=lambda g, a, b, out: g * -either(beta_slope, out, a, b, 0, 1),
     domain=(_UNIT, POSITIVE, POSITIVE),
@@ -556,10 +593,6 @@ def _von_mises_quantile(p: Array, k: Array) -> Array:
     )
 
 
-def _log_density_von_mises(x: Any, k: Any) -> Any:
-    return k * np.cos(x) - either(von_mises_cumulant, k, 0) - math.log(2.0 * math.pi)
-
-
 def _von_mises_score(x: Any, k: Any, n: int) -> Any:
     def cumulant(order: tuple[int, ...]) -> Any:
         if order[0] == 1:
@@ -586,13 +619,22 @@ von_mises_slope: Callable[..., Tensor] = _function(
     k=lambda g, x, k, n, out: g * (either(von_mises_slope, x, k, n + 1) - out * _von_mises_score(x, k, 1)),
     domain=(_ANGLE, POSITIVE),
 )
+von_mises_density: Callable[..., Tensor] = _function(
+    "von_mises_density",
+    lambda x, k: _in_chunks(lambda x, k: np.exp(-k * _versine(x)) / (2.0 * _half_circle(k)[1].sum(0)), x, k),
+    "the density of x, of a von Mises distribution of concentration k about 0",
+    signature="value, concentration",
+    x=lambda g, x, k, out: g * (out * (-k * np.sin(x))),
+    k=lambda g, x, k, out: g * (out * _von_mises_score(x, k, 1)),
+    domain=(_ANGLE, POSITIVE),
+)
 von_mises_cdf = _function(
     "von_mises_cdf",
     lambda x, k: _in_chunks(_von_mises_cdf, x, k),
     "the probability between −π and x of a von Mises distribution of concentration k about 0",
     signature="value, concentration",
-    x=lambda g, x, k: g * np.exp(_log_density_von_mises(x, k)),
-    k=lambda g, x, k: g * (np.exp(_log_density_von_mises(x, k)) * either(von_mises_slope, x, k, 1)),
+    x=lambda g, x, k: g * either(von_mises_density, x, k),
+    k=lambda g, x, k: g * (either(von_mises_density, x, k) * either(von_mises_slope, x, k, 1)),
     domain=(_ANGLE, POSITIVE),
 )
 von_mises_quantile = _function(
@@ -600,7 +642,7 @@ von_mises_quantile = _function(
     lambda p, k: _in_chunks(_von_mises_quantile, p, k),
     "the quantile of p of a von Mises distribution of concentration k about 0, cut at ±π",
     signature="input, concentration",
-    p=lambda g, k, out: g * np.exp(-_log_density_von_mises(out, k)),
+    p=lambda g, k, out: g / either(von_mises_density, out, k),
     k=lambda g, k, out: g * -either(von_mises_slope, out, k, 1),
     domain=(_UNIT, POSITIVE),
 )
@@ -615,16 +657,12 @@ standard_von_mises = _drawn(
 # ------------------------------------------------------------------------------------------------------------ Student's t
 
 
-def _log_beta_half(a: Any) -> Any:
-    """log B(a, ½)."""
-    return either(lgamma, a) - either(lgamma, a + 0.5) + 0.5 * math.log(math.pi)
-
-
-def _log_student(y: Any, df: Any) -> Any:
-    """The logarithm of the density, in which y² cannot overflow."""
+def _student_density(y: Array, df: Array) -> Array:
+    """Without y², which could overflow."""
     log_ratio = np.log(np.maximum(np.abs(y), 1e-150)) - 0.5 * np.log(df)
     log_one_plus = np.maximum(2.0 * log_ratio, 0.0) + np.log1p(np.exp(-2.0 * np.abs(log_ratio)))
-    return -0.5 * (df + 1) * log_one_plus - 0.5 * np.log(df) - _log_beta_half(0.5 * df)
+    half = np.full_like(df, 0.5)
+    return np.exp(-0.5 * (df + 1.0) * log_one_plus - 0.5 * np.log(df) - _log_beta(0.5 * df, half))
 
 
 def _student_logit(y: Any, df: Any) -> Any:
@@ -640,9 +678,16 @@ def _student_cdf(y: Array, df: Array) -> Array:
 def _student_slope(y: Any, df: Any) -> Any:
     """∂F/∂df, by the logit and by ½df."""
     v, a = _student_logit(y, df), 0.5 * df
-    density = np.exp(a * _log_sigmoid_of(v) + 0.5 * _log_sigmoid_of(-v) - _log_beta_half(a))
-    inner = density * (1.0 / df + 0.5 * either(beta_slope, v, a, 0.0 * a + 0.5, 1, 0))
+    half = 0.0 * a + 0.5
+    inner = either(beta_density, v, a, half) * (1.0 / df + 0.5 * either(beta_slope, v, a, half, 1, 0))
     return -0.5 * np.sign(y) * inner
+
+
+def _student_score(y: Any, df: Any) -> Any:
+    """∂log f/∂df."""
+    square = y * y
+    gap = either(digamma, 0.5 * (df + 1)) - either(digamma, 0.5 * df)
+    return 0.5 * (gap - np.log1p(square / df) + (square - 1) / (df + square))
 
 
 def _student_quantile(p: Array, df: Array) -> Array:
@@ -650,12 +695,21 @@ def _student_quantile(p: Array, df: Array) -> Array:
     return np.copysign(np.sqrt(df) * np.exp(-0.5 * v), p - 0.5)
 
 
+student_density: Callable[..., Tensor] = _function(
+    "student_density",
+    lambda y, df: _in_chunks(_student_density, y, df),
+    "the density of y, of Student's t distribution",
+    signature="value, df",
+    y=lambda g, y, df, out: g * (out * (-(df + 1) * y / (df + y * y))),
+    df=lambda g, y, df, out: g * (out * _student_score(y, df)),
+    domain=(REAL, POSITIVE),
+)
 student_cdf = _function(
     "student_cdf",
     lambda y, df: _in_chunks(_student_cdf, y, df),
     "the probability below y of Student's t distribution",
     signature="value, df",
-    y=lambda g, y, df: g * np.exp(_log_student(y, df)),
+    y=lambda g, y, df: g * either(student_density, y, df),
     df=lambda g, y, df: g * _student_slope(y, df),
     domain=(REAL, POSITIVE),
 )
@@ -664,8 +718,8 @@ student_quantile = _function(
     lambda p, df: _in_chunks(_student_quantile, p, df),
     "the quantile of p of Student's t distribution",
     signature="input, df",
-    p=lambda g, df, out: g * np.exp(-_log_student(out, df)),
-    df=lambda g, df, out: g * (-_student_slope(out, df) * np.exp(-_log_student(out, df))),
+    p=lambda g, df, out: g / either(student_density, out, df),
+    df=lambda g, df, out: g * (-_student_slope(out, df) / either(student_density, out, df)),
     domain=(_UNIT, POSITIVE),
 )
 
