@@ -141,7 +141,6 @@ def beta_integral(v, a, b, n, m):
         (0, 0): lambda t: 1,
         (1, 0): by_a,
         (0, 1): by_b,
-        (2, 0): lambda t: by_a(t) ** 2 - slope(a) + slope(a + b),
         (1, 1): lambda t: by_a(t) * by_b(t) + slope(a + b),
     }[n, m]
     level = a * log_sigmoid(v) + b * log_sigmoid(-v)
@@ -156,7 +155,7 @@ def beta_integral(v, a, b, n, m):
 BETAS = [(1e-3, 1e-3, 0.3), (1e-3, 40.0, 0.9), (0.5, 3.0, 1e-9), (7.0, 0.02, 0.6), (600.0, 1e4, 0.4)]
 
 
-@pytest.mark.parametrize("n, m", [(0, 0), (1, 0), (0, 1), (2, 0), (1, 1)])
+@pytest.mark.parametrize("n, m", [(0, 0), (1, 0), (0, 1), (1, 1)])
 def test_derivatives_of_the_beta_distribution_function_have_nine_digits(n, m):
     mp.dps = 20
     a, b, p = np.array(BETAS).T

@@ -369,10 +369,11 @@ class Distribution(Parametrised):
 
     def _placed(self, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """0 where a value lies below the support, 1 where above; where it lies in it; and the value, moved into it."""
-        low, high = constraints.bounds(self.support)
+        support = constraints.real if self.support is None else self.support
+        low, high = constraints.bounds(support)
         array = value._array
         array, low, high = np.broadcast_arrays(array, np.asarray(low, array.dtype), np.asarray(high, array.dtype))
-        inside = np.asarray(self.support.check(wrap(array.copy()))._array)
+        inside = np.asarray(support.check(wrap(array.copy()))._array)
         if inside.all():
             return wrap(np.zeros(inside.shape, array.dtype)), wrap(inside), value
         middle = np.where(

@@ -69,10 +69,10 @@ _drawn: Any = functools.partial(operation, inputs=2, promote=True, method=False,
 
 
 @functools.cache
-def _nodes() -> tuple[Array, Array, Array, Array]:
+def _nodes(many: int = 64, few: int = 12) -> tuple[Array, Array, Array, Array]:
     """Places and weights for ∫₀¹ f(s) ds and ∫₀^∞ e⁻ˢ f(s) ds, as columns."""
-    x, w = np.polynomial.legendre.leggauss(64)
-    y, u = np.polynomial.laguerre.laggauss(12)
+    x, w = np.polynomial.legendre.leggauss(many)
+    y, u = np.polynomial.laguerre.laggauss(few)
     return 0.5 * (x[:, None] + 1.0), 0.5 * w[:, None], y[:, None], u[:, None]
 
 
@@ -203,12 +203,13 @@ def _large_gamma_slope(v: Array, a: Array) -> Array:
     with np.errstate(all="ignore"):
         given = np.broadcast_arrays(np.asarray(v, np.float64), np.asarray(a, np.float64))
         v, a = (np.ascontiguousarray(x).reshape(-1) for x in given)
-        v = _held(v, a)
-        upper, reach, slope = _gamma_side(v, a, 1)
-        sign, out = np.where(upper, 1.0, -1.0), np.empty(v.shape)
-        nodes = (np.ascontiguousarray(x[:, 0]) for x in _nodes())
-        room("quadrature").gamma_sums(v.size, v - _digamma(a), a, np.exp(v), sign, reach, slope, *nodes, out)
-        return (-sign * out).reshape(given[0].shape).astype(dtype)
+        v, out = _held(v, a), np.empty(v.shape)
+        # in float32, 8 digits are enough
+        many, few, fallen = (64, 12, FALLEN) if dtype == np.float64 else (24, 6, 20.0)
+        nodes = (np.ascontiguousarray(x[:, 0]) for x in _nodes(many, few))
+        spare = (np.empty(v.shape) for _ in range(4))
+        room("quadrature").gamma_sums(v.size, v, a, _digamma(a), fallen, many, few, *nodes, *spare, out)
+        return out.reshape(given[0].shape).astype(dtype)
 
 
 def _quantile(mass: Callable[..., Any], start: Array, p: Array, above: bool, *parameters: Array) -> Array:
