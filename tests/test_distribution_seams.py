@@ -181,6 +181,7 @@ def test_open_ends_of_a_truncated_normal_leave_no_nan_in_gradients():
         lambda t: D.FisherSnedecor(t * 0.001, t * 0.001),
         lambda t: D.StudentT(t * 0.01, t, t),
         lambda t: D.RelaxedBernoulli(t * 0.05, logits=t),
+        lambda t: D.RelaxedOneHotCategorical(t * 0.05, logits=t * tg.tensor([0.0, 1.0, 2.0])),
         lambda t: D.TransformedDistribution(D.Normal(t * 0, t * 20), [D.SigmoidTransform()]),
     ],
 )
@@ -246,6 +247,17 @@ def test_a_covariance_that_was_changed_is_factored_anew():
     assert d.entropy().item() == pytest.approx(before + 2 * math.log(10))
     for same in (pickle.loads(pickle.dumps(d)), copy.deepcopy(d)):
         assert same.entropy().item() == d.entropy().item()
+
+
+def test_the_number_of_a_category_does_not_count_from_the_end():
+    with pytest.raises(IndexError, match="at least 0, not -1"):
+        D.Categorical(probs=tg.tensor([0.5, 0.5]), validate_args=False).log_prob(tg.tensor(-1))
+
+
+def test_an_impossible_category_stays_at_0_in_relaxed_samples():
+    d = D.RelaxedOneHotCategorical(0.05, probs=tg.tensor([0.5, 0.0, 0.5]))
+    z = d.rsample((500,))
+    assert (z[:, 1] == 0).all() and (z[:, 0] > 0).all() and np.isfinite(d.log_prob(z).numpy()).all()
 
 
 def test_the_von_mises_cdf_is_that_of_its_samples_wherever_its_mean_lies():

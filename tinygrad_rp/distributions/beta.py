@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, within_range
+from tinygrad_rp.distributions.distribution import Distribution, within_unit
 from tinygrad_rp.distributions.gamma import log_gamma_sample
 from tinygrad_rp.ops.cumulative import beta_cdf_logit, beta_quantile_logit, log_beta
 from tinygrad_rp.ops.elementwise import logical_and, logsigmoid, where, xlogy
@@ -45,7 +43,7 @@ class Beta(Distribution):
             self.concentration0, shape, generator
         )
         # as an exponential, sigmoid(x) has a gradient with all digits where it is nearly 1
-        return within_range(logsigmoid(logit).exp(), greatest=1 - float(np.finfo(self._dtype).epsneg))
+        return within_unit(logsigmoid(logit).exp())
 
     def _log_normalizer(self) -> Tensor:
         return log_beta(self.concentration1, self.concentration0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, within_range
+from tinygrad_rp.distributions.distribution import Distribution, within_unit
 from tinygrad_rp.distributions.gamma import log_gamma_sample
 from tinygrad_rp.ops.cumulative import shares
 from tinygrad_rp.ops.elementwise import where, xlogy
@@ -40,7 +40,7 @@ class Dirichlet(Distribution):
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         logs = log_gamma_sample(self.concentration, shape, generator)
-        return within_range(shares(logs))
+        return within_unit(shares(logs), one=True)
 
     def log_prob(self, value: Tensor) -> Tensor:
         a = self.concentration

@@ -526,16 +526,15 @@ def noise(kind: str, shape: tuple[int, ...], dtype: np.dtype[Any], generator: Ge
     return as_noise(generator.draw(kind, shape, dtype), _NOISE[kind])
 
 
-def within_range(t: Tensor, least: float | None = None, greatest: float | None = None) -> Tensor:
-    """Positive numbers, of which those too small or too large to be held are the least and the greatest that are.
+def within_unit(t: Tensor, *, one: bool = False) -> Tensor:
+    """Numbers between 0 and 1; for those that were rounded to an end stands the number beside it, so that a logarithm may follow.
 
     Args:
-        t: numbers, of which some may have become 0 or ∞.
-        least: the least. Default: the least normal number of the dtype, so that a logarithm may follow.
-        greatest: the greatest. Default: that of the dtype.
+        t: the numbers.
+        one: whether 1 itself may stay.
     """
     limits = np.finfo(t.dtype)
-    low, high = float(limits.tiny) if least is None else least, float(limits.max) if greatest is None else greatest
+    low, high = float(limits.tiny), 1.0 if one else 1.0 - float(limits.epsneg)
     array = t._array
     return t if ((array >= low) & (array <= high)).all() else t.clamp(low, high)
 

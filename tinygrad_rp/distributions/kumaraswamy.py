@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, noise, within_range
+from tinygrad_rp.distributions.distribution import Distribution, noise, within_unit
 from tinygrad_rp.ops.elementwise import logical_and, where, xlogy
 from tinygrad_rp.ops.special import digamma, lgamma
 from tinygrad_rp.random import Generator
@@ -38,7 +38,7 @@ class Kumaraswamy(Distribution):
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         drawn = self._quantile(noise("exponential", shape, self._dtype, generator))
-        return within_range(drawn, greatest=1 - float(np.finfo(self._dtype).epsneg))
+        return within_unit(drawn)
 
     def _quantile(self, depth: Tensor) -> Tensor:
         """That of p, of −log(1 − p)."""

@@ -201,6 +201,9 @@ class OfCategories(_OfOutcomes):
     def _log_prob_of(self, index: Tensor) -> Tensor:
         """Of the categories with these numbers."""
         places = index.long()
+        if places.numel() and places.min() < 0:  # which would count from the end
+            least = places.min().item()
+            raise IndexError(f"{type(self).__name__}.log_prob(): the number of a category is at least 0, not {least}")
         dims = max(places.ndim, len(self.batch_shape))
         places = places.reshape((1,) * (dims - places.ndim) + tuple(places.shape)).unsqueeze(-1)
         given = self._given if self._by_probs else log_softmax(self._given, -1)

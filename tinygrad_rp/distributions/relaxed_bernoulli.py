@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import within_range
+from tinygrad_rp.distributions.distribution import within_unit
 from tinygrad_rp.distributions.logistic import logistic_noise
 from tinygrad_rp.distributions.probabilities import OfTrials
 from tinygrad_rp.ops.density import relaxed_bernoulli_log_prob
@@ -83,7 +81,7 @@ class RelaxedBernoulli(_Relaxed):
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
         """``sigmoid((logits + L) / temperature)``, with logistic noise L; what is 0 or 1 for the dtype is the number beside."""
-        return within_range(sigmoid(self._noisy(shape, generator)), greatest=1 - float(np.finfo(self._dtype).epsneg))
+        return within_unit(sigmoid(self._noisy(shape, generator)))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The density of the binary Concrete distribution (Maddison, Mnih and Teh 2017, equation 26).

@@ -133,19 +133,29 @@ class RelaxedOneHotCategorical(_Relaxed):
     support = constraints.simplex
 
     def _rsample(self, shape: tuple[int, ...], generator: Generator) -> Tensor:
-        """``softmax((logits + G) / temperature)``, with Gumbel noise G. Elements may be rounded to 0."""
-        return softmax(self._noisy(shape, generator), -1)
+        """``softmax((logits + G) / temperature)``, with Gumbel noise G.
+
+        What was rounded to 0, but for impossible categories, is the least normal number, so that a logarithm may follow.
+        """
+        soft = softmax(self._noisy(shape, generator), -1)
+        least = float(np.finfo(self._dtype).tiny)
+        lost = (soft._array < least) & self._possible
+        return where(wrap(lost), least, soft) if lost.any() else soft
+
+    @property
+    def _possible(self) -> Any:
+        """Where the weight of a category is not 0."""
+        return self._given._array > (0 if self._by_probs else -np.inf)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The density of the Concrete distribution (Maddison, Mnih and Teh 2017, equation 10).
 
-        Where m elements are 0, to which samples may be rounded, it is the limit as they go there together: ∞ for
+        Where m elements are 0, it is the limit as they go there together: ∞ for
         m > (K − m)·temperature, −∞ if it is less. Impossible categories do not count: it is the density of the others, and −∞
         where one of them is not 0. `ExpRelaxedCategorical` has finite densities everywhere.
         """
         value = self._checked(value)
-        possible = self._given._array > (0 if self._by_probs else -np.inf)
-        array, possible = np.broadcast_arrays(value._array, possible)
+        array, possible = np.broadcast_arrays(value._array, self._possible)
         gone = array == 0
         zeros = gone & possible
         m, k = zeros.sum(-1), possible.sum(-1)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from tinygrad_rp.distributions import constraints
-from tinygrad_rp.distributions.distribution import Distribution, sum_rightmost, tensors_in, within_range
+from tinygrad_rp.distributions.distribution import Distribution, sum_rightmost, tensors_in, within_unit
 from tinygrad_rp.distributions.independent import Independent
 from tinygrad_rp.distributions.transforms import ComposeTransform, Transform
 from tinygrad_rp.ops.elementwise import where
@@ -116,7 +116,7 @@ class TransformedDistribution(Distribution):
         for t in self.transforms:
             value = t(value)
         if self.transforms and self.transforms[-1].codomain is constraints.unit_interval:
-            return within_range(value, greatest=1 - float(np.finfo(value.dtype).epsneg))
+            return within_unit(value)
         return value
 
     def log_prob(self, value: Tensor) -> Tensor:
