@@ -16,8 +16,8 @@ from tinygrad_rp.tensor import Tensor, wrap
 __all__ = ["BernoulliStraightThrough", "OneHotCategoricalStraightThrough"]
 
 _BESIDE = (
-    "The sample itself is drawn without a gradient, as intended: the edge beside it hands the gradient to the probabilities "
-    "as it is (straight-through, biased)."
+    "Straight-through, as intended: the sample itself has no gradient, and the edge beside it hands a biased one to the "
+    "probabilities."
 )
 
 
