@@ -1,12 +1,15 @@
-"""Write docs/operations.md, the table of all operations, from their declarations: ``python docs/operations.py``.
+"""Write the table of all operations from their declarations: ``python docs/operations.py``.
 
-What stands in the table is what runs: a derivative is shown as the expression in the source that computes it.
+It is written twice: for readers, to docs/operations.md, and for pictures, to visualize/formulas.json, where formulas are
+found by the name of the node, which is PyTorch's too. What stands in the table is what runs: a derivative is shown as the
+expression in the source that computes it.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ from tinygrad_rp.graph import Stop
 from tinygrad_rp.operation import OPERATIONS, SAME, Operation, argument_names
 
 TARGET = Path(__file__).with_suffix(".md")
+FORMULAS = Path(__file__).parent.parent / "visualize" / "formulas.json"
 HEAD = """# All declared operations
 
 Written by `python docs/operations.py` from the declarations in `tinygrad_rp/ops`; a test keeps it up to date.
@@ -123,6 +127,22 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def formulas() -> str:
+    """The formulas of the operations that have a node, by the name of the node; one entry for each number of inputs."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for op in OPERATIONS.values():
+        if op.node is None:
+            continue
+        derivatives = {x: " ".join(shown(rule).split()) for x, rule in op.derivatives.items()}
+        entry = {"inputs": op.inputs, "value": op.formula, "derivatives": derivatives}
+        entries = found.setdefault(op.node.__name__, [])
+        if all(len(each["inputs"]) != len(op.inputs) for each in entries):
+            entries.append(entry)
+    lines = [f"{json.dumps(name)}: {json.dumps(found[name], ensure_ascii=False)}" for name in sorted(found)]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 if __name__ == "__main__":
     TARGET.write_text(table(), "utf-8")
+    FORMULAS.write_text(formulas(), "utf-8")
     print(f"{len(OPERATIONS)} operations written to {TARGET}")

@@ -26,6 +26,10 @@ def test_the_table_of_operations_is_up_to_date():
     assert written == generator().table(), "run: python docs/operations.py"
 
 
+def test_the_formulas_for_pictures_are_those_of_the_declarations():
+    assert generator().FORMULAS.read_text("utf-8") == generator().formulas(), "run: python docs/operations.py"
+
+
 def test_a_derivative_is_shown_as_the_expression_that_runs():
     row = next(line for line in generator().table().splitlines() if line.startswith("| `mul("))
     assert "x: `g * y`<br>y: `g * x`" in row and "MulBackward0" in row

@@ -522,6 +522,28 @@ def _one_an_input(pairs: Iterable[tuple[Any, Any]], edges: Sequence[Any]) -> lis
     return [(None, None) if edge is None else next(given) for edge in edges]
 
 
+def hand_on(node: Node, gradients: Sequence[Any]) -> list[Any]:
+    """What one node hands on by itself, outside a pass: no hook runs, nothing is added anywhere and nothing is freed.
+
+    Args:
+        node: the node; not a leaf's.
+        gradients: arrays, one an output; ``None`` where nothing arrives.
+
+    Returns:
+        One gradient an input, as an array in the input's shape and dtype; ``None`` where nothing is handed on.
+
+    Raises:
+        RuntimeError: what the node saved was freed, or changed in place since.
+    """
+    node.refuse_freed()
+    if changes:
+        _check_unchanged(node, None)
+    total = _Parts(gradients) if node.outputs > 1 else fit(gradients[0], node.shape, node.dtype)
+    with np.errstate(all="ignore"):
+        pairs = _one_an_input(node.run(total, None), node.edges)
+    return [None if edge is None or g is None else fit(g, edge.shape, edge.dtype) for edge, g in pairs]
+
+
 def _after_hooks(node: Any, total: Any, retained: list[tuple[Any, Any]]) -> Any:
     """What arrived at a node, as the hooks of its outputs leave it, in the order in which they were registered."""
     if type(total) is _Parts:

@@ -10,12 +10,14 @@ A worked example. After ::
 the ``AccumulateGrad`` of ``std``. Because ``eps`` was drawn as noise, the ``MulBackward0`` also remembers where the ``None``
 comes from: ``sources[0]`` says ``noise, randn_like``.
 
-What a picture may ask of a node is the *graph protocol*; PyTorch's nodes have its first three entries:
+What a picture may ask of a node is the *graph protocol*; PyTorch's nodes have its first five entries:
 
 =================  =====================================================================================================
 ``next_functions``  pairs of (node, number of that node's output), one pair an input; ``(None, 0)`` where nothing is wired
 ``name()``          ``"MulBackward0"``
 ``variable``        the leaf tensor; only an ``AccumulateGrad`` has it
+``node(g)``         what the node alone makes of a gradient; not an ``AccumulateGrad``
+``_sequence_nr()``  when the node was created: later ones have higher numbers
 ``stops``           one entry an input: ``None``, or the `Stop` that says why the edge carries zeros or a surrogate
 ``sources``         one entry an input: ``None``, or the `Source`\ s that say where an input without an edge comes from
 ``saved``           a dictionary of the values that the node keeps for its backward pass; empty after they were freed

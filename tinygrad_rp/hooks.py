@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rp.engine import fit, no_grad
-from tinygrad_rp.graph import AccumulateGrad, Node, Notes
+from tinygrad_rp.engine import fit, hand_on, no_grad
+from tinygrad_rp.graph import AccumulateGrad, Node, Notes, next_order
 from tinygrad_rp.tensor import Tensor, wrap
 
 __all__ = ["RemovableHandle"]
@@ -194,7 +194,47 @@ def _node_prehook(self: Node, hook: Callable[[tuple[Any, ...]], Any]) -> Removab
     return RemovableHandle(self.own_notes(), "before", _on_arriving(hook))
 
 
+def _node_call(self: Node, *grad_outputs: Tensor | None) -> Any:
+    """What this node alone makes of a gradient, as in PyTorch: ``y.grad_fn(g)``. Nothing is recorded, no hook runs, no ``grad``
+    changes, and nothing is freed.
+
+    Args:
+        grad_outputs: the gradients of its outputs, one each; ``None`` where there is none.
+
+    Returns:
+        The gradients of its inputs, ``None`` where there is none; without a tuple where there is one input.
+
+    Raises:
+        TypeError: not one gradient for each output, or something that is no tensor.
+        RuntimeError: what the node saved was freed or changed since; a shape does not fit; or it is a leaf's node.
+    """
+    if isinstance(self, AccumulateGrad):
+        raise RuntimeError("a leaf's node hands nothing on; backward() is what adds to the leaf's grad")
+    wrong = [g for g in grad_outputs if g is not None and not isinstance(g, Tensor)]
+    if wrong or len(grad_outputs) != self.outputs or all(g is None for g in grad_outputs):
+        given = f", one of them {type(wrong[0]).__name__}" if wrong else ""
+        raise TypeError(
+            f"{self.name()} has {self.outputs} output{'s' * (self.outputs > 1)} and takes a tensor for each, or None where no "
+            f"gradient arrives (but not for all); there were {len(grad_outputs)}{given}"
+        )
+    results = hand_on(self, [None if g is None else np.array(g._array) for g in grad_outputs])
+    handed = tuple(None if g is None else wrap(np.array(g)) for g in results)
+    return handed[0] if len(handed) == 1 else handed
+
+
+def _sequence_number(self: Node) -> int:
+    """When the node was created: later ones have higher numbers. A leaf's node has 0."""
+    return -self.order
+
+
+def next_sequence_number() -> int:
+    """A number that is higher than those of all nodes so far, and not higher than those of all later ones."""
+    return -next_order()
+
+
 Tensor.register_hook = register_hook  # type: ignore[attr-defined]
 Tensor.register_post_accumulate_grad_hook = register_post_accumulate_grad_hook  # type: ignore[attr-defined]
 Node.register_hook = _node_hook  # type: ignore[attr-defined]
 Node.register_prehook = _node_prehook  # type: ignore[attr-defined]
+Node.__call__ = _node_call  # type: ignore[method-assign, assignment]
+Node._sequence_nr = _sequence_number  # type: ignore[attr-defined]

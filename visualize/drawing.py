@@ -16,16 +16,19 @@ import importlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import graphviz  # type: ignore[import-untyped]
 
-from visualize.reading import Edge, Graph, Node, read
+from visualize.names import Names, tensors_by_name
+from visualize.reading import Edge, Graph, Node, between, ends_of, read_named
 from visualize.text import KINDS, Text, tree
 from visualize.values import show
 
@@ -161,12 +164,14 @@ class Drawing:
         return "<Drawing: .save('graph.svg') writes it to a file, .source is its DOT text, .text shows it as text>"
 
 
-def draw(t: Any, names: Mapping[str, Any] | None = None, *, prefix: str = "") -> Drawing:
+def draw(t: Any, names: Names = None, *, to: Any = None, prefix: str = "") -> Drawing:
     """Draw the graph of ``t``: where its gradient goes, where it stops, and why.
 
     Args:
         t: a tensor, or a node such as ``y.grad_fn``; of this engine or of PyTorch.
-        names: what to call leaves, inner tensors and noise: ``{"mu": mu, "z": z}``.
+        names: what to call leaves, inner tensors and noise: ``{"mu": mu, "z": z}``; a module, for its parameters;
+            ``"variables"``, for the variables of the caller; or a list of these.
+        to: a tensor or node, or a list of them: only what lies between ``t`` and these is drawn.
         prefix: what the ids of nodes (``n0``) and edges (``e0_1``: input 1 of node 0) begin with, for a page with
             several pictures.
 
@@ -174,22 +179,59 @@ def draw(t: Any, names: Mapping[str, Any] | None = None, *, prefix: str = "") ->
         The drawing. It is made at once: later changes of ``grad`` do not show in it.
 
     Raises:
-        TypeError: ``t`` is neither a tensor nor a node.
-        ValueError: ``t`` is a tensor without any graph.
+        TypeError: ``t`` is neither a tensor nor a node, or ``names`` is nothing that has names.
+        ValueError: ``t`` is a tensor without any graph, or no way leads from ``t`` to what ``to`` names.
     """
-    graph = read(t, names)
-    return Drawing(_dot(graph, prefix), tree(graph))
+    graph = read_named(t, tensors_by_name(names, sys._getframe(1)))
+    if to is not None:
+        graph = between(graph, ends_of(graph, to))
+    return picture(graph, prefix=prefix)
 
 
 # -------------------------------------------------------------------------------------------------------------- the DOT
 
 
-def _dot(graph: Graph, prefix: str) -> str:
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What to point out in a picture.
+
+    Args:
+        nodes: for some nodes, by number, a remark that is written under them, in a frame that stands out.
+        edges: the edges of a path, by ``tail`` and ``slot``: drawn thick.
+        others: what becomes of all that is not marked: ``"pale"`` or ``"plain"``.
+    """
+
+    nodes: Mapping[int, str] = field(default_factory=dict)
+    edges: frozenset[tuple[int, int]] = frozenset()
+    others: Literal["pale", "plain"] = "plain"
+
+
+def picture(graph: Graph, *, prefix: str = "", marks: Marks | None = None) -> Drawing:
+    """The picture of a graph that was read."""
+    dot = frame([graph], prefix)
+    body(dot, graph, prefix=prefix, marks=marks)
+    return Drawing(str(dot.source), tree(graph))
+
+
+def frame(graphs: Sequence[Graph], prefix: str = "") -> graphviz.Digraph:
+    """The paper that graphs are drawn on, with a legend of the lines that occur in them."""
     dot = graphviz.Digraph("gradient")
     dot.attr("graph", rankdir="TB", nodesep="0.4", ranksep="0.45", pad="0.2", bgcolor="white", fontname=FONT)
-    dot.attr("graph", label=_legend(graph), labelloc="b", tooltip="gradient graph", id=f"{prefix}graph")
+    dot.attr("graph", label=_legend(graphs), labelloc="b", tooltip="gradient graph", id=f"{prefix}graph")
     dot.attr("node", fontname=FONT, fontsize="12", fontcolor=INK, margin="0.14,0.07")
     dot.attr("edge", fontname=FONT, fontsize="10", arrowsize="0.8")
+    return dot
+
+
+def body(dot: graphviz.Digraph, graph: Graph, *, prefix: str = "", marks: Marks | None = None) -> None:
+    """Draw the nodes and edges of a graph on a paper, or on a part of it (``with dot.subgraph(…)``).
+
+    Args:
+        dot: what to draw on.
+        graph: what to draw.
+        prefix: what the names and ids of nodes (``n0``) and edges (``e0_1``: input 1 of node 0) begin with.
+        marks: what to point out.
+    """
     pale = {node.number for node in graph.nodes if node.receives == "nothing"}
     for node in graph.nodes:
         faint = node.number in pale
@@ -197,7 +239,7 @@ def _dot(graph: Graph, prefix: str) -> str:
         if faint:
             style = style | {"color": PALE, "fontcolor": GREY, "fillcolor": "#FFFFFF", "penwidth": "1"}
         dot.node(
-            f"n{node.number}",
+            f"{prefix}n{node.number}",
             label=_node_label(node, faint),
             id=f"{prefix}n{node.number}",
             **{"class": node.kind + {"gradient": "", "zeros": " starved", "nothing": " unreached"}[node.receives]},
@@ -213,15 +255,14 @@ def _dot(graph: Graph, prefix: str) -> str:
         style = EDGE_STYLE[_look(edge)] | ({"color": PALE} if faint else {})
         label, tooltip = _edge_label(edge, faint), _plain(_edge_tooltip(edge))
         dot.edge(
-            f"n{edge.tail}",
-            f"n{edge.head}",
+            f"{prefix}n{edge.tail}",
+            f"{prefix}n{edge.head}",
             id=f"{prefix}e{edge.tail}_{edge.slot}" + (f"_{again}" if again else ""),
             **{"class": f"edge-{edge.kind}" + _carries(edge)},
             tooltip=tooltip,
             **({"label": label, "labeltooltip": tooltip} if label else {}),
             **style,
         )
-    return str(dot.source)
 
 
 def _carries(edge: Edge) -> str:
@@ -304,15 +345,16 @@ def _edge_tooltip(edge: Edge) -> str:
     return "\n".join(lines)
 
 
-def _legend(graph: Graph) -> str:
-    """What the lines of this very graph mean."""
+def _legend(graphs: Sequence[Graph]) -> str:
+    """What the lines of these very graphs mean."""
     same = {"constant": "noise", "zeros": "zero"}
     looks, bright = set(), set()
-    for edge in graph.edges:
-        look = same.get(_look(edge), _look(edge))
-        looks.add(look)
-        if graph.nodes[edge.tail].receives != "nothing":
-            bright.add(look)
+    for graph in graphs:
+        for edge in graph.edges:
+            look = same.get(_look(edge), _look(edge))
+            looks.add(look)
+            if graph.nodes[edge.tail].receives != "nothing":
+                bright.add(look)
     if not looks:
         return ""
     rows = []

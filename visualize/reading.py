@@ -11,15 +11,20 @@ numbered from left to right. So the same graph gets the same numbers, whenever a
 
 What is asked of a node: ``next_functions`` and ``name()``, and on a leaf's node ``variable``; PyTorch's nodes have
 these. Where present, also ``stops``, ``sources``, ``saved``, ``shape``, ``dtype`` and ``value``. PyTorch says nothing
-about stops, so its operations that hand back zeros are known here by name.
+about stops, so its operations that hand back zeros are known here by name; what its nodes saved it calls ``_saved_…``,
+and values are found there.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from visualize.names import Names, tensors_by_name
 
 __all__ = ["Edge", "EdgeKind", "Flow", "Graph", "Node", "NodeKind", "read"]
 
@@ -86,6 +91,8 @@ class Node:
         receives: the most that arrives here when the gradient travels from the root; for noise and constants, what
             arrives at the operations that use them.
         edges: the ways on from here, one for each input that leads somewhere.
+        hidden: how many ways on from here were left out, where only a part of the graph was asked for.
+        item: the engine's own node, for an operation and for a leaf; ``None`` otherwise.
     """
 
     number: int
@@ -100,18 +107,30 @@ class Node:
     origin_name: str | None = None
     receives: Flow = "nothing"
     edges: list[Edge] = field(default_factory=list)
+    hidden: int = 0
+    item: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(slots=True)
 class Graph:
-    """A graph that was read: its nodes in topological order, the root first."""
+    """A graph that was read: its nodes in topological order, the root first.
+
+    Args:
+        nodes: the nodes, by number.
+        output: which output of the root node the graph was asked for.
+    """
 
     nodes: list[Node]
+    output: int = 0
 
     @property
     def edges(self) -> Iterator[Edge]:
         """All edges, by the number of the node that they leave from, and then by input."""
         return (edge for node in self.nodes for edge in node.edges)
+
+    def find(self, t: Any) -> Node | None:
+        """The node of a tensor, or of an engine's own node such as ``y.grad_fn``; ``None`` where it is not in the graph."""
+        return _find(t, {key: node for node in self.nodes for key in (id(node.item), id(node.value))})
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.nodes)} nodes and {sum(1 for _ in self.edges)} edges>"
@@ -227,23 +246,29 @@ class _Stub:
     """For the root only: the sources of a tensor that has neither ``grad_fn`` nor ``requires_grad``."""
 
 
-def read(t: Any, names: Mapping[str, Any] | None = None) -> Graph:
+def read(t: Any, names: Names = None, *, to: Any = None) -> Graph:
     """Read the graph of ``t``.
 
     Args:
         t: a tensor, or a node such as ``y.grad_fn``.
-        names: what to call leaves, inner tensors and noise: ``{"mu": mu, "z": z}``. An inner tensor that is named also
-            shows its value, and its gradient if it retains one.
+        names: what to call leaves, inner tensors and noise: ``{"mu": mu, "z": z}``; a module, for its parameters;
+            ``"variables"``, for the variables of the caller; or a list of these. An inner tensor that is named also shows
+            its value, and its gradient if it retains one.
+        to: a tensor or node, or a list of them: only what lies between ``t`` and these is read.
 
     Returns:
         The nodes and edges, numbered in the order in which the gradient travels.
 
     Raises:
-        TypeError: ``t`` is neither a tensor nor a node.
-        ValueError: ``t`` is a tensor without any graph.
+        TypeError: ``t`` is neither a tensor nor a node, or ``names`` is nothing that has names.
+        ValueError: ``t`` is a tensor without any graph, or no way leads from ``t`` to what ``to`` names.
     """
-    if not isinstance(names or {}, dict) or not all(isinstance(name, str) for name in names or {}):
-        raise TypeError('names must be a dictionary from name to tensor, such as {"mu": mu, "z": z}')
+    graph = read_named(t, tensors_by_name(names, sys._getframe(1)))
+    return graph if to is None else between(graph, ends_of(graph, to))
+
+
+def read_named(t: Any, names: Mapping[str, Any]) -> Graph:
+    """Read the whole graph of ``t``, where the names are found already."""
     root = _root(t)
     found: dict[int, Node] = {}
     # Nodes may be made when somebody looks, so each is held until the walk is over: only then is its id its own.
@@ -275,9 +300,48 @@ def read(t: Any, names: Mapping[str, Any] | None = None) -> Graph:
         node.number = number
         for edge in node.edges:
             edge.tail, edge.head = number, numbers[edge.head]
-    _name(t, names or {}, found)
+    _name(t, names, found)
+    _take_saved_values(nodes)
     _let_flow(nodes)
-    return Graph(nodes)
+    return Graph(nodes, output=int(getattr(t, "output_nr", 0) or 0))
+
+
+def ends_of(graph: Graph, to: Any) -> list[Node]:
+    """The nodes of the tensors, or of the nodes, that ``to`` names: one, or a list."""
+    ends = []
+    for i, t in enumerate(to if isinstance(to, list | tuple) else [to]):
+        if not hasattr(t, "requires_grad") and not hasattr(t, "next_functions"):
+            raise TypeError(f"to must be a tensor, a node, or a list of them, not {type(t).__name__}")
+        node = graph.find(t)
+        if node is None:
+            which = f"to[{i}]" if isinstance(to, list | tuple) else "to"
+            raise ValueError(f"no way leads to {which}: it is not in the graph")
+        ends.append(node)
+    return ends
+
+
+def between(graph: Graph, ends: list[Node]) -> Graph:
+    """The part of a graph that lies on the ways to some of its nodes, numbered anew, with the noise and the constants that go in
+    there directly. The nodes are the same objects, so that the graph itself is used up."""
+    nodes, last = graph.nodes, {end.number for end in ends}
+    leads = [False] * len(nodes)
+    for node in reversed(nodes):
+        leads[node.number] = node.number in last or any(leads[edge.head] for edge in node.edges)
+    kept = set()
+    for node in nodes:
+        if leads[node.number]:
+            kept.add(node.number)
+            goes_on = any(leads[edge.head] for edge in node.edges)
+            onward = [e for e in node.edges if leads[e.head] or nodes[e.head].kind in ("noise", "constant")]
+            node.hidden, node.edges = len(node.edges) - len(onward) * goes_on, onward * goes_on
+            kept.update(edge.head for edge in node.edges)
+    left = [node for node in nodes if node.number in kept]
+    numbers = {node.number: number for number, node in enumerate(left)}
+    for node in left:
+        node.number = numbers[node.number]
+        for edge in node.edges:
+            edge.tail, edge.head = numbers[edge.tail], numbers[edge.head]
+    return Graph(left, graph.output)
 
 
 def _root(t: Any) -> Any:
@@ -322,13 +386,13 @@ def _open(item: Any) -> tuple[Node, list[Any]]:
         node.shape, node.dtype = _shape(item.value), getattr(item.value, "dtype", None)
         ways = [_by_source(source, slot) for slot, source in enumerate(item.sources)]
     elif (variable := _variable(item)) is not None:
-        node = Node(-1, "leaf", _title(item), value=variable, gradient=variable.grad)
+        node = Node(-1, "leaf", _title(item), value=variable, gradient=variable.grad, item=item)
         node.shape, node.dtype = _shape(variable), getattr(variable, "dtype", None)
         ways = []
     else:
-        node = Node(-1, "operation", _title(item), value=getattr(item, "value", None))
+        node = Node(-1, "operation", _title(item), value=getattr(item, "value", None), item=item)
         node.shape, node.dtype = _output(item)
-        node.saved = dict(getattr(item, "saved", None) or {})
+        node.saved = _saved(item)
         ways = list(_ways(item, node))
         if any(edge.kind == "zero" and not edge.harmless for edge, _ in ways):
             sampler = _base(node.title).replace("_", "").lower() in SAMPLERS
@@ -382,14 +446,32 @@ def _shape(value: Any) -> tuple[int, ...] | None:
     return None if shape is None else tuple(shape)
 
 
+def _saved(item: Any) -> dict[str, Any]:
+    """What a node keeps, by name; of PyTorch's nodes without what is ``None`` and what is no longer to be had."""
+    saved = getattr(item, "saved", None)
+    if isinstance(saved, Mapping):
+        return dict(saved)
+    kept = {}
+    for attribute, name in _saved_names(item.__class__):
+        try:
+            value = getattr(item, attribute)
+        except (RuntimeError, AttributeError):  # freed by a backward pass, or changed in place
+            continue
+        if value is not None:
+            kept[name] = value
+    return kept
+
+
+@functools.cache
+def _saved_names(kind: Any) -> tuple[tuple[str, str], ...]:
+    """Attributes of a PyTorch node that hold what it saved, each with what to call it; what only describes is left out."""
+    names = [name for name in dir(kind) if name.startswith("_saved_") and "_sym_" not in name]
+    return tuple((name, {"self": "input"}.get(short := name.removeprefix("_saved_"), short)) for name in names)
+
+
 def _constant(item: Any, saved: Mapping[str, Any], slot: int) -> Any:
     """The value of an input that needs no gradient, where an operation of two inputs saved it."""
-    try:
-        if slot == 0:
-            return saved.get("input", getattr(item, "_saved_self", None))
-        return saved.get("other", getattr(item, "_saved_other", None))
-    except RuntimeError:  # PyTorch raises where it was freed by a backward pass, or changed in place
-        return None
+    return saved.get("input" if slot == 0 else "other")
 
 
 def _output(item: Any) -> tuple[tuple[int, ...] | None, Any]:
@@ -404,14 +486,26 @@ def _output(item: Any) -> tuple[tuple[int, ...] | None, Any]:
 # ---------------------------------------------------------------------------------------------------- reading the whole
 
 
+def _find(t: Any, found: Mapping[int, Node]) -> Node | None:
+    """The node of a tensor of the user's, or of a node, among those that were read, by their keys."""
+    if hasattr(t, "next_functions"):
+        return found.get(_key(t))
+    if not hasattr(t, "requires_grad"):
+        return None
+    function = getattr(t, "grad_fn", None)
+    keys = [id(function)] if function is not None else [id(t), _id_of_array(t)]
+    return next((found[key] for key in keys if key in found), None)
+
+
 def _name(root: Any, names: Mapping[str, Any], found: Mapping[int, Node]) -> None:
     """Give nodes the names of the user's tensors, and the values that only these tensors know."""
     # A tensor that PyTorch saved comes back as another object, but in the same memory.
     lent = {memory: n for n in found.values() if n.kind == "constant" and (memory := _memory(n.value)) is not None}
     for name, t in [*names.items(), (None, root)]:
+        if hasattr(t, "next_functions"):
+            continue
         function = getattr(t, "grad_fn", None)
-        keys = [id(function)] if function is not None else [id(t), _id_of_array(t)]
-        node = next((found[key] for key in keys if key in found), None) or lent.get(_memory(t) or ())
+        node = _find(t, found) or lent.get(_memory(t) or ())
         if node is None:
             continue
         output = getattr(t, "output_nr", 0) if function is not None else 0
@@ -422,6 +516,28 @@ def _name(root: Any, names: Mapping[str, Any], found: Mapping[int, Node]) -> Non
                 node.value = t
             if getattr(t, "retains_grad", False) is True:  # otherwise, to ask an inner tensor for its grad warns
                 node.gradient = t.grad
+
+
+_BY_SLOT = {"input": 0, "other": 1}
+
+
+def _take_saved_values(nodes: list[Node]) -> None:
+    """Give operations the values that they or their users saved, where the engine says none: PyTorch's do not."""
+    for node in nodes:
+        if node.kind in ("noise", "constant", "cut"):
+            continue
+        if node.value is None and _fits(node.saved.get("result"), node):
+            node.value = node.saved["result"]
+        for name, slot in _BY_SLOT.items():
+            value = node.saved.get(name)
+            for edge in node.edges if value is not None else ():
+                head = nodes[edge.head]
+                if edge.slot == slot and edge.output == 0 and head.value is None and _fits(value, head):
+                    head.value = value
+
+
+def _fits(value: Any, node: Node) -> bool:
+    return node.shape is not None and _shape(value) == node.shape and getattr(value, "dtype", None) == node.dtype
 
 
 def _id_of_array(t: Any) -> int:

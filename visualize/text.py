@@ -18,12 +18,13 @@ It is as deep as the graph only up to a point; what lies deeper is continued bel
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
-from visualize.reading import Edge, Graph, Node, read
+from visualize.names import Names, tensors_by_name
+from visualize.reading import Edge, Graph, Node, between, ends_of, read_named
 from visualize.values import show
 
 __all__ = ["Text", "get_graph", "heading", "tree"]
@@ -60,21 +61,24 @@ class Text(str):
         return str(self)
 
 
-def get_graph(t: Any, names: Mapping[str, Any] | None = None) -> Text:
+def get_graph(t: Any, names: Names = None, *, to: Any = None) -> Text:
     """Show the graph of ``t`` as text: where its gradient goes, where it stops, and why.
 
     Args:
         t: a tensor, or a node such as ``y.grad_fn``; of this engine or of PyTorch.
-        names: what to call leaves, inner tensors and noise: ``{"mu": mu, "z": z}``.
+        names: what to call leaves, inner tensors and noise: ``{"mu": mu, "z": z}``; a module, for its parameters;
+            ``"variables"``, for the variables of the caller; or a list of these.
+        to: a tensor or node, or a list of them: only what lies between ``t`` and these is shown.
 
     Returns:
         A tree, one node a line, with what is known about it. It prints, and a console or notebook shows it as it is.
 
     Raises:
-        TypeError: ``t`` is neither a tensor nor a node.
-        ValueError: ``t`` is a tensor without any graph.
+        TypeError: ``t`` is neither a tensor nor a node, or ``names`` is nothing that has names.
+        ValueError: ``t`` is a tensor without any graph, or no way leads from ``t`` to what ``to`` names.
     """
-    return tree(read(t, names))
+    graph = read_named(t, tensors_by_name(names, sys._getframe(1)))
+    return tree(graph if to is None else between(graph, ends_of(graph, to)))
 
 
 def tree(graph: Graph) -> Text:
@@ -98,7 +102,7 @@ def tree(graph: Graph) -> Text:
             shown.add(node.number)
             suffix = ", see there" if again else ", continued below" if deep else ""
             lines.append(first + heading(node, edge) + suffix)
-            details = _why(graph, edge) + ([] if again or deep else _gradient(node))
+            details = _why(graph, edge) + ([] if again or deep else _gradient(node) + _left_out(node))
             children = [] if again or deep else node.edges
             lines += [f"{below}{'│ ' if children else '  '} {detail}" for detail in details]
             if deep:
@@ -177,3 +181,7 @@ def _gradient(node: Node) -> list[str]:
     elif node.kind == "leaf" and node.receives == "zeros":
         text += ", and only zeros can arrive from here"
     return [f"gradient: {text}"]
+
+
+def _left_out(node: Node) -> list[str]:
+    return [f"not shown: {node.hidden} more input{'s' * (node.hidden > 1)}"] if node.hidden else []

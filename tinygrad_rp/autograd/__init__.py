@@ -13,6 +13,7 @@ from tinygrad_rp.engine import (
 from tinygrad_rp.function import Function
 from tinygrad_rp.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from tinygrad_rp.hooks import RemovableHandle
+from tinygrad_rp.hooks import next_sequence_number as _get_sequence_nr  # noqa: F401 - PyTorch's name
 from tinygrad_rp.tensor import backward, grad
 
 __all__ = [
