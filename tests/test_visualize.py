@@ -447,13 +447,13 @@ def test_the_dot_of_the_straight_through_estimator_is_as_it_was_looked_at() -> N
     assert list(parts) == ["graph", "n0", "n1", "n2", "n3", "e0_0", "e0_1", "e1_0", "e1_1", "e2_0"]
     assert parts["n2"] == (
         "n2 [label=<<B>BernoulliBackward0</B><BR/>"
-        '<FONT POINT-SIZE="9" COLOR="#767676">random draw</FONT><BR/>y = [1]> '
-        'class="sampling unreached" color="#B8B8B8" fillcolor="#FFFFFF" fontcolor="#767676" id=n2 margin="0,0" '
+        '<FONT POINT-SIZE="9" COLOR="#636363">random draw</FONT><BR/>y = [1]> '
+        'class="sampling unreached" color="#B8B8B8" fillcolor="#FFFFFF" fontcolor="#636363" id=n2 margin="0,0" '
         'penwidth=1 shape=hexagon style=filled tooltip="#2 BernoulliBackward0\ny\nshape (1,), float64"]'
     )
     assert parts["n3"] == (
         'n3 [label=<<FONT POINT-SIZE="15"><B>p</B></FONT><BR/>'
-        '<FONT POINT-SIZE="9" COLOR="#767676">leaf</FONT><BR/>[0.25]<BR/>'
+        '<FONT POINT-SIZE="9" COLOR="#636363">leaf</FONT><BR/>[0.25]<BR/>'
         '<FONT COLOR="#0072B2"><B>grad [2]</B></FONT>> class=leaf color="#0072B2" fillcolor="#DCEBF7" id=n3 '
         'penwidth=2.4 shape=box style=filled tooltip="#3 AccumulateGrad\np\nshape (1,), float64"]'
     )
@@ -468,7 +468,7 @@ def test_the_dot_of_the_straight_through_estimator_is_as_it_was_looked_at() -> N
         '<TR><TD ALIGN="LEFT"><FONT POINT-SIZE="12" COLOR="#555555"><B>detach</B></FONT></TD></TR>'
         '<TR><TD ALIGN="LEFT"><FONT COLOR="#555555">detach() hands on the value</FONT></TD></TR>'
         '<TR><TD ALIGN="LEFT"><FONT COLOR="#555555">without its history.</FONT></TD></TR></TABLE>> '
-        'arrowhead=tee class="edge-missing carries-nothing" color="#767676" id=e0_1 '
+        'arrowhead=tee class="edge-missing carries-nothing" color="#636363" id=e0_1 '
         f'labeltooltip="{tooltip}" penwidth=1.6 style=dotted tooltip="{tooltip}"]'
     )
 
@@ -478,7 +478,7 @@ def test_each_kind_of_edge_has_a_line_of_its_own() -> None:
     for edge, statement in ((e, s) for b in GRAPHS for e, s in zip(*edges_and_statements(b), strict=True)):
         if edge.kind == "missing" or edge.flow != "nothing" or edge.kind == "noise":
             lines.add((edge.kind, *re.findall(r"\b(?:style|arrowhead)=(\w+)", statement)))
-            assert ('color="#9C3D7A:white:#9C3D7A"' in statement) == (edge.kind == "surrogate")  # a double line
+            assert ('color="#9C3D7A:#FFFFFF:#9C3D7A"' in statement) == (edge.kind == "surrogate")  # a double line
     assert lines == {
         ("live", "normal"),
         ("zero", "onormal", "dashed"),
@@ -494,7 +494,7 @@ def test_the_legend_explains_only_what_occurs() -> None:
     assert "only zeros flow" in legend
     assert "never wired" not in legend
     assert 'COLOR="#C04A00">╍╍▷' in legend
-    assert 'COLOR="#767676">╍╍▷' in statements(draw(*straight_through()).source)["graph"]  # as pale as its edges
+    assert 'COLOR="#636363">╍╍▷' in statements(draw(*straight_through()).source)["graph"]  # as pale as its edges
     assert "TABLE" not in statements(draw(Leaf([1.0])).source)["graph"]
 
 

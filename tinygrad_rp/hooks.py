@@ -217,6 +217,12 @@ def _node_call(self: Node, *grad_outputs: Tensor | None) -> Any:
             f"{self.name()} has {self.outputs} output{'s' * (self.outputs > 1)} and takes a tensor for each, or None where no "
             f"gradient arrives (but not for all); there were {len(grad_outputs)}{given}"
         )
+    shapes = {output.index: output.shape for output in self.live_outputs()} if self.outputs > 1 else {0: self.shape}
+    for i, g in enumerate(grad_outputs):
+        if g is not None and g._array.shape != shapes.get(i, g._array.shape):
+            raise RuntimeError(
+                f"{self.name()} got a gradient of shape {list(g._array.shape)} for its output {i}, of shape {list(shapes[i])}"
+            )
     results = hand_on(self, [None if g is None else np.array(g._array) for g in grad_outputs])
     handed = tuple(None if g is None else wrap(np.array(g)) for g in results)
     return handed[0] if len(handed) == 1 else handed

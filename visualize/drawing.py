@@ -13,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import html
 import importlib
+import itertools
+import math
 import os
 import re
 import shutil
@@ -20,21 +22,26 @@ import sys
 import tempfile
 import textwrap
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import graphviz  # type: ignore[import-untyped]
 
+from visualize.folding import LIMIT
+from visualize.folding import fold as _fold
+from visualize.following import follow
 from visualize.names import Names, tensors_by_name
 from visualize.reading import Edge, Graph, Node, between, ends_of, read_named
+from visualize.scopes import Scope, place
 from visualize.text import KINDS, Text, tree
-from visualize.values import show
+from visualize.values import show, summary
 
 __all__ = ["Drawing", "GraphvizNotFound", "draw"]
 
 FONT = "Helvetica,Arial,sans-serif"
+Theme = Literal["auto", "light", "dark"]
 SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".gv")
 SMALL = 6
 """Values of at most so many elements are written out inside a node; of others, the shape is shown."""
@@ -43,31 +50,73 @@ REASON_WIDTH = 28
 REASON_LINES = 5
 """A longer reason is cut short in the picture; the tooltip has all of it."""
 
-INK, GREY, PALE = "#222222", "#767676", "#B8B8B8"
-BLUE, VERMILION, PURPLE, YELLOW = "#0072B2", "#C04A00", "#9C3D7A", "#E0C200"
+# The colour of each role, on paper and on a dark page. Two roles never share a colour on paper, so that a dark page can tell
+# by the colour what it is.
+COLORS: dict[str, tuple[str, str]] = {
+    "paper": ("#FFFFFF", "#17181A"),
+    "ink": ("#222222", "#E8E8E4"),
+    "grey": ("#636363", "#A9A9A4"),
+    "pale": ("#B8B8B8", "#5C5F63"),
+    "outline": ("#555555", "#8F9295"),
+    "box": ("#F4F4F4", "#26282B"),
+    "blue": ("#0072B2", "#62B6EE"),
+    "leaf": ("#DCEBF7", "#12304A"),
+    "vermilion": ("#C04A00", "#FF9A5C"),
+    "stop": ("#FBE3D3", "#43240F"),
+    "purple": ("#9C3D7A", "#E38CC2"),
+    "yellow": ("#C7AA00", "#B79E00"),
+    "noise": ("#FFF9D6", "#36310F"),
+    "scope": ("#FAFAFA", "#1D1F21"),
+    "heat1": ("#A8B6C8", "#5B6B80"),
+    "heat2": ("#7C98C4", "#6689B8"),
+    "heat3": ("#4E79B6", "#7FA9DC"),
+    "heat4": ("#28589C", "#A9CBF2"),
+    "heat5": ("#12386F", "#D6E8FF"),
+}
 
-STOPPING = {"style": "filled", "fillcolor": "#FBE3D3", "color": VERMILION, "penwidth": "1.8", "margin": "0,0"}
+INK, GREY, PALE, BLUE, VERMILION, PURPLE = (
+    COLORS[role][0] for role in ("ink", "grey", "pale", "blue", "vermilion", "purple")
+)
+
+
+def _painted(style: Mapping[str, str]) -> dict[str, str]:
+    """A style with the colours of its roles, on paper."""
+    return {
+        key: ":".join(COLORS[role][0] for role in value.split(":")) if key.endswith("color") else value
+        for key, value in style.items()
+    }
+
+
+STOPPING = {"style": "filled", "fillcolor": "stop", "color": "vermilion", "penwidth": "1.8", "margin": "0,0"}
 NODE_STYLE: dict[str, dict[str, str]] = {
-    "operation": {"shape": "box", "style": "rounded,filled", "fillcolor": "#F4F4F4", "color": "#555555"},
+    "operation": {"shape": "box", "style": "rounded,filled", "fillcolor": "box", "color": "outline"},
     "sampling": {"shape": "hexagon", **STOPPING},
     "flat": {"shape": "trapezium", **STOPPING},
-    "leaf": {"shape": "box", "style": "filled", "fillcolor": "#DCEBF7", "color": BLUE, "penwidth": "2.4"},
-    "noise": {"shape": "ellipse", "style": "filled", "fillcolor": "#FFF9D6", "color": YELLOW},
+    "leaf": {"shape": "box", "style": "filled", "fillcolor": "leaf", "color": "blue", "penwidth": "2.4"},
+    "noise": {"shape": "ellipse", "style": "filled", "fillcolor": "noise", "color": "yellow"},
     "constant": {"shape": "plaintext", "width": "0.2", "height": "0.2", "margin": "0.04,0.04"},
-    "cut": {"shape": "note", "style": "filled,dashed", "fillcolor": "#FFFFFF", "color": GREY},
+    "cut": {"shape": "note", "style": "filled,dashed", "fillcolor": "paper", "color": "grey"},
+    "folded": {"shape": "box3d", "style": "filled", "fillcolor": "box", "color": "outline", "margin": "0.2,0.1"},
 }
 
 EDGE_STYLE: dict[str, dict[str, str]] = {
-    "live": {"color": INK, "penwidth": "1.6", "arrowhead": "normal"},
-    "zero": {"color": VERMILION, "penwidth": "1.4", "style": "dashed", "arrowhead": "onormal"},
-    "missing": {"color": GREY, "penwidth": "1.6", "style": "dotted", "arrowhead": "tee"},
-    "surrogate": {"color": f"{PURPLE}:white:{PURPLE}", "penwidth": "1.2", "arrowhead": "normal"},
-    "noise": {"color": GREY, "penwidth": "0.8", "arrowhead": "none"},
-    "constant": {"color": GREY, "penwidth": "0.8", "arrowhead": "none"},
+    "live": {"color": "ink", "penwidth": "1.6", "arrowhead": "normal"},
+    "zero": {"color": "vermilion", "penwidth": "1.4", "style": "dashed", "arrowhead": "onormal"},
+    "missing": {"color": "grey", "penwidth": "1.6", "style": "dotted", "arrowhead": "tee"},
+    "surrogate": {"color": "purple:paper:purple", "penwidth": "1.2", "arrowhead": "normal"},
+    "noise": {"color": "grey", "penwidth": "0.8", "arrowhead": "none"},
+    "constant": {"color": "grey", "penwidth": "0.8", "arrowhead": "none"},
     # Behind a stop, by what still comes along:
-    "zeros": {"color": VERMILION, "penwidth": "1.0", "style": "dashed", "arrowhead": "onormal"},
-    "nothing": {"color": PALE, "penwidth": "1.0", "style": "dotted", "arrowhead": "onormal"},
+    "zeros": {"color": "vermilion", "penwidth": "1.0", "style": "dashed", "arrowhead": "onormal"},
+    "nothing": {"color": "pale", "penwidth": "1.0", "style": "dotted", "arrowhead": "onormal"},
 }
+FAINT = {"color": "pale", "fontcolor": "grey", "fillcolor": "paper", "penwidth": "1"}
+MARKED = {"color": "ink", "penwidth": "3", "peripheries": "2"}
+NODE_STYLE, EDGE_STYLE = (
+    {kind: _painted(style) for kind, style in styles.items()} for styles in (NODE_STYLE, EDGE_STYLE)
+)
+FAINT, MARKED = _painted(FAINT), _painted(MARKED)
+THEMES = ("auto", "light", "dark")
 
 LEGEND = {
     "live": "the gradient flows",
@@ -102,11 +151,14 @@ class Drawing:
     Args:
         source: the DOT text.
         text: the same graph as text, shown where there is no Graphviz.
+        theme: ``"auto"``: an SVG is light or dark as the reader's page is, all else is light; or always ``"light"`` or
+            ``"dark"``.
     """
 
-    def __init__(self, source: str, text: Text) -> None:
-        self.source = source
+    def __init__(self, source: str, text: Text, theme: Theme = "auto") -> None:
+        self.source = _darkened(source) if theme == "dark" else source
         self.text = text
+        self.theme = theme
 
     def svg(self) -> str:
         """The picture as SVG.
@@ -114,7 +166,8 @@ class Drawing:
         Raises:
             GraphvizNotFound: there is no Graphviz.
         """
-        return _render(self.source, "svg").decode()
+        text = _render(self.source, "svg").decode()
+        return _with_dark_colors(text) if self.theme == "auto" else text
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file, as a whole or not at all.
@@ -134,7 +187,10 @@ class Drawing:
         suffix = path.suffix.lower()
         if suffix not in SUFFIXES:
             raise ValueError(f"cannot save a drawing to {str(path)!r}: its suffix must be one of {', '.join(SUFFIXES)}")
-        data = self.source.encode() if suffix in (".dot", ".gv") else _render(self.source, suffix[1:])
+        if suffix in (".dot", ".gv"):
+            data = self.source.encode()
+        else:
+            data = self.svg().encode() if suffix == ".svg" else _render(self.source, suffix[1:])
         if not path.parent.is_dir():
             raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; make it before")
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -164,7 +220,18 @@ class Drawing:
         return "<Drawing: .save('graph.svg') writes it to a file, .source is its DOT text, .text shows it as text>"
 
 
-def draw(t: Any, names: Names = None, *, to: Any = None, prefix: str = "") -> Drawing:
+def draw(
+    t: Any,
+    names: Names = None,
+    *,
+    to: Any = None,
+    scopes: Sequence[Scope] = (),
+    fold: bool | int = True,
+    unfold: Any = (),
+    heat: bool = False,
+    theme: Theme = "auto",
+    prefix: str = "",
+) -> Drawing:
     """Draw the graph of ``t``: where its gradient goes, where it stops, and why.
 
     Args:
@@ -172,6 +239,14 @@ def draw(t: Any, names: Names = None, *, to: Any = None, prefix: str = "") -> Dr
         names: what to call leaves, inner tensors and noise: ``{"mu": mu, "z": z}``; a module, for its parameters;
             ``"variables"``, for the variables of the caller; or a list of these.
         to: a tensor or node, or a list of them: only what lies between ``t`` and these is drawn.
+        scopes: parts of the program, from `scope` or `module_scopes`: each is drawn as a frame around its operations.
+        fold: whether a graph of more than 100 nodes is folded: what repeats, and scopes, become boxes; or a number of nodes
+            to take the place of 100. ``False`` draws all, which takes long for thousands of nodes.
+        unfold: what is to be seen nevertheless: numbers of nodes (a box names those inside it; `get_graph` shows them),
+            or tensors.
+        heat: whether to run the backward pass once more (without changing any ``grad``) and to write on each edge the norm
+            of the gradient that goes along it; the thicker the line, the larger.
+        theme: ``"auto"``: an SVG is light or dark as the reader's page is, all else is light; or ``"light"``, ``"dark"``.
         prefix: what the ids of nodes (``n0``) and edges (``e0_1``: input 1 of node 0) begin with, for a page with
             several pictures.
 
@@ -179,13 +254,50 @@ def draw(t: Any, names: Names = None, *, to: Any = None, prefix: str = "") -> Dr
         The drawing. It is made at once: later changes of ``grad`` do not show in it.
 
     Raises:
-        TypeError: ``t`` is neither a tensor nor a node, or ``names`` is nothing that has names.
-        ValueError: ``t`` is a tensor without any graph, or no way leads from ``t`` to what ``to`` names.
+        TypeError: ``t`` is neither a tensor nor a node, ``names`` is nothing that has names, or, for ``heat``, ``t`` is a node.
+        ValueError: ``t`` is a tensor without any graph, no way leads from ``t`` to what ``to`` or ``unfold`` names, or
+            ``theme``, ``fold`` or ``prefix`` is not one of those that there are.
+        RuntimeError: for ``heat``: what nodes had saved was freed by an earlier backward pass.
     """
+    if not isinstance(fold, int) or (fold is not True and fold is not False and fold < 1):
+        raise ValueError(f"fold must be True, False or a number of nodes from 1, not {fold!r}")
     graph = read_named(t, tensors_by_name(names, sys._getframe(1)))
+    if heat:
+        _measure(graph, t)
     if to is not None:
         graph = between(graph, ends_of(graph, to))
-    return picture(graph, prefix=prefix)
+    paths = {number: tuple(scopes[i].name for i in inside) for number, inside in place(graph, scopes).items()}
+    visible = {_number(graph, each) for each in (unfold if isinstance(unfold, list | tuple | set) else [unfold])}
+    if fold is not False:
+        graph = _fold(graph, limit=LIMIT if fold is True else fold, unfold=visible, scopes=paths)
+    return picture(graph, paths=paths, theme=theme, prefix=prefix)
+
+
+def _number(graph: Graph, each: Any) -> int:
+    """The number of a node, or of the node of a tensor."""
+    if isinstance(each, int) and not isinstance(each, bool):
+        if not 0 <= each < len(graph.nodes):
+            raise ValueError(f"unfold: there is no node #{each}; the graph has the nodes #0 to #{len(graph.nodes) - 1}")
+        return each
+    node = graph.find(each)
+    if node is None:
+        raise ValueError(f"unfold must name numbers of nodes, or tensors in the graph, and {each!r:.60} is neither")
+    return node.number
+
+
+def _measure(graph: Graph, t: Any) -> None:
+    """Note on each edge how large the gradient is that goes along it."""
+    followed = follow(graph, t)
+    if followed.failures:
+        number, why = next(iter(followed.failures.items()))
+        raise RuntimeError(
+            f"heat=True needs what the nodes saved, and #{number} {graph.nodes[number].title} has it no more: {why} Draw before "
+            "backward(), or call backward(retain_graph=True)."
+        )
+    for edge in graph.edges:
+        found = summary(followed.along(edge))
+        if found is not None and edge.kind in ("live", "zero", "surrogate"):
+            edge.size = math.nan if found.nans else math.inf if found.infinite else found.norm
 
 
 # -------------------------------------------------------------------------------------------------------------- the DOT
@@ -206,53 +318,75 @@ class Marks:
     others: Literal["pale", "plain"] = "plain"
 
 
-def picture(graph: Graph, *, prefix: str = "", marks: Marks | None = None) -> Drawing:
+Paths = Mapping[int, tuple[str, ...]]
+"""For nodes that belong to scopes, by number, the names of these, the outermost first."""
+
+
+def picture(
+    graph: Graph, *, paths: Paths | None = None, theme: Theme = "auto", prefix: str = "", marks: Marks | None = None
+) -> Drawing:
     """The picture of a graph that was read."""
+    if theme not in THEMES:
+        raise ValueError(f"theme must be one of {', '.join(map(repr, THEMES))}, not {theme!r}")
+    if not re.fullmatch(r"([A-Za-z_][\w.-]*)?", prefix, re.ASCII):
+        raise ValueError(
+            f"prefix must be a letter and then letters, digits, '-', '_' or '.', so that ids are valid; not {prefix!r}"
+        )
     dot = frame([graph], prefix)
-    body(dot, graph, prefix=prefix, marks=marks)
-    return Drawing(str(dot.source), tree(graph))
+    body(dot, graph, paths=paths, prefix=prefix, marks=marks)
+    return Drawing(str(dot.source), tree(graph), theme)
 
 
 def frame(graphs: Sequence[Graph], prefix: str = "") -> graphviz.Digraph:
     """The paper that graphs are drawn on, with a legend of the lines that occur in them."""
     dot = graphviz.Digraph("gradient")
-    dot.attr("graph", rankdir="TB", nodesep="0.4", ranksep="0.45", pad="0.2", bgcolor="white", fontname=FONT)
+    dot.attr("graph", rankdir="TB", nodesep="0.4", ranksep="0.45", pad="0.2", bgcolor=COLORS["paper"][0], fontname=FONT)
     dot.attr("graph", label=_legend(graphs), labelloc="b", tooltip="gradient graph", id=f"{prefix}graph")
     dot.attr("node", fontname=FONT, fontsize="12", fontcolor=INK, margin="0.14,0.07")
     dot.attr("edge", fontname=FONT, fontsize="10", arrowsize="0.8")
     return dot
 
 
-def body(dot: graphviz.Digraph, graph: Graph, *, prefix: str = "", marks: Marks | None = None) -> None:
+def body(
+    dot: graphviz.Digraph, graph: Graph, *, paths: Paths | None = None, prefix: str = "", marks: Marks | None = None
+) -> None:
     """Draw the nodes and edges of a graph on a paper, or on a part of it (``with dot.subgraph(…)``).
 
     Args:
         dot: what to draw on.
         graph: what to draw.
+        paths: the frames that nodes stand in.
         prefix: what the names and ids of nodes (``n0``) and edges (``e0_1``: input 1 of node 0) begin with.
         marks: what to point out.
     """
+    marks = marks or Marks()
     pale = {node.number for node in graph.nodes if node.receives == "nothing"}
+    on_path = {number for way in graph.edges if (way.tail, way.slot) in marks.edges for number in (way.tail, way.head)}
+    statements: dict[tuple[str, ...], list[tuple[str, dict[str, str]]]] = {}
+    frames = _frames(graph, paths or {})
     for node in graph.nodes:
-        faint = node.number in pale
-        style = NODE_STYLE[node.kind]
-        if faint:
-            style = style | {"color": PALE, "fontcolor": GREY, "fillcolor": "#FFFFFF", "penwidth": "1"}
-        dot.node(
-            f"{prefix}n{node.number}",
-            label=_node_label(node, faint),
-            id=f"{prefix}n{node.number}",
-            **{"class": node.kind + {"gradient": "", "zeros": " starved", "nothing": " unreached"}[node.receives]},
-            tooltip=_plain(_node_tooltip(node)),
-            **style,
-        )
+        remark = marks.nodes.get(node.number)
+        beside = marks.others == "pale" and remark is None and node.number not in on_path
+        faint = (node.number in pale and remark is None) or beside
+        style = _node_style(node) | (FAINT if faint else {}) | (MARKED if remark is not None else {})
+        attributes = {
+            "label": _node_label(node, faint, remark),
+            "id": f"{prefix}n{node.number}",
+            "class": _node_class(node, marked=remark is not None),
+            "tooltip": _plain(_node_tooltip(node)),
+        }
+        statements.setdefault(frames.get(node.number, ()), []).append((f"{prefix}n{node.number}", attributes | style))
+    _write_nodes(dot, statements, prefix)
+    hottest = max((e.size for e in graph.edges if e.size is not None and math.isfinite(e.size)), default=0.0)
     seen: dict[tuple[int, int], int] = {}
     for edge in graph.edges:
         # An input with several sources has several edges; they carry a further number.
         again = seen.get((edge.tail, edge.slot), 0)
         seen[edge.tail, edge.slot] = again + 1
-        faint = edge.tail in pale
-        style = EDGE_STYLE[_look(edge)] | ({"color": PALE} if faint else {})
+        thick = (edge.tail, edge.slot) in marks.edges
+        faint = not thick and (edge.tail in pale or marks.others == "pale")
+        style = EDGE_STYLE[_look(edge)] | (_heat(edge, hottest) if edge.size is not None else {})
+        style = style | ({"color": PALE} if faint else {}) | ({"penwidth": "4"} if thick else {})
         label, tooltip = _edge_label(edge, faint), _plain(_edge_tooltip(edge))
         dot.edge(
             f"{prefix}n{edge.tail}",
@@ -265,6 +399,81 @@ def body(dot: graphviz.Digraph, graph: Graph, *, prefix: str = "", marks: Marks 
         )
 
 
+def _node_style(node: Node) -> dict[str, str]:
+    style = NODE_STYLE[node.kind]
+    return style | {"color": VERMILION, "fillcolor": COLORS["stop"][0]} if node.stops else style
+
+
+def _node_class(node: Node, marked: bool) -> str:
+    receives = {"gradient": "", "zeros": " starved", "nothing": " unreached"}[node.receives]
+    return node.kind + receives + " marked" * marked
+
+
+def _frames(graph: Graph, paths: Paths) -> dict[int, tuple[str, ...]]:
+    """For each node, the frames that it stands in: a leaf, noise or a constant stands where all stand that use it."""
+    frames: dict[int, tuple[str, ...]] = {}
+    if not paths:
+        return frames
+    users: dict[int, list[int]] = {}
+    for edge in graph.edges:
+        users.setdefault(edge.head, []).append(edge.tail)
+    for node in graph.nodes:  # users come before what they use
+        if node.kind == "folded":
+            frames[node.number] = _common(paths.get(n, ()) for n in node.members if n in paths)
+            if frames[node.number][-1:] == (node.title,):
+                frames[node.number] = frames[node.number][:-1]
+        elif node.kind in ("leaf", "noise", "constant", "cut"):
+            frames[node.number] = _common(frames.get(tail, ()) for tail in users.get(node.number, ()))
+        else:
+            frames[node.number] = paths.get(node.number, ())
+    return frames
+
+
+def _common(paths: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """What paths begin with in common."""
+    columns = zip(*paths, strict=False)
+    return tuple(column[0] for column in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
+
+
+def _write_nodes(
+    dot: graphviz.Digraph, statements: Mapping[tuple[str, ...], list[tuple[str, dict[str, str]]]], prefix: str
+) -> None:
+    """Write the nodes, each into its frame, and each frame into the one around it."""
+    for name, attributes in statements.get((), ()):
+        dot.node(name, **attributes)
+    inner: dict[tuple[str, ...], None] = {}
+    for path in statements:
+        inner |= dict.fromkeys(path[:depth] for depth in range(1, len(path) + 1))
+    drawn: dict[tuple[str, ...], graphviz.Digraph] = {(): dot}
+    numbers = {path: i for i, path in enumerate(inner)}
+    for path in sorted(inner, key=len):
+        part = drawn[path] = graphviz.Digraph(f"cluster_{prefix}{numbers[path]}")
+        part.attr(label=f"<{_font(path[-1], bold=True, size=11, color=GREY)}>", labelloc="t", labeljust="l")
+        part.attr(style="rounded,filled", color=PALE, fillcolor=COLORS["scope"][0], margin="12")
+        part.attr(id=f"{prefix}s{numbers[path]}", tooltip=_plain(" / ".join(path)), **{"class": "scope"})
+        for name, attributes in statements.get(path, ()):
+            part.node(name, **attributes)
+    for path in sorted(inner, key=len, reverse=True):
+        drawn[path[:-1]].subgraph(drawn[path])
+
+
+HEAT = [COLORS[f"heat{i}"][0] for i in range(1, 6)]
+DECADES = 4.0
+"""A gradient that is so many powers of ten smaller than the largest one has the thinnest line."""
+
+
+def _heat(edge: Edge, hottest: float) -> dict[str, str]:
+    """A line as thick as the gradient is large; what is 0 is dashed, what is not finite is drawn as a zigzag of dots."""
+    size = edge.size or 0.0
+    if not math.isfinite(size):
+        return {"color": VERMILION, "penwidth": "5", "style": "dotted", "arrowhead": "normal"}
+    if size == 0:
+        return {"color": VERMILION, "penwidth": "1.4", "style": "dashed", "arrowhead": "onormal"}
+    level = min(max(1 + math.log10(size / hottest) / DECADES, 0.0), 1.0) if hottest else 0.0
+    style = {"penwidth": f"{0.8 + 5.2 * level:.2g}"}
+    return style if edge.kind == "surrogate" else style | {"color": HEAT[min(int(level * len(HEAT)), len(HEAT) - 1)]}
+
+
 def _carries(edge: Edge) -> str:
     return "" if edge.flow == "gradient" or edge.kind in ("noise", "constant") else f" carries-{edge.flow}"
 
@@ -274,9 +483,11 @@ def _look(edge: Edge) -> str:
     return edge.flow if edge.kind in ("live", "surrogate") and edge.flow != "gradient" else edge.kind
 
 
-def _node_label(node: Node, faint: bool) -> str:
+def _node_label(node: Node, faint: bool, remark: str | None = None) -> str:
     names = ", ".join(node.names)
-    value = "" if node.value is None else show(node.value, limit=SMALL)
+    value, statistics = ("", "") if node.value is None else _value_lines(node.value)
+    if node.kind == "folded":
+        return _folded_label(node, faint, remark)
     note = GREY if faint else VERMILION
     if node.kind == "leaf":
         lines = [_font(names or "leaf", bold=True, size=15), _font("leaf" if names else node.title, size=9, color=GREY)]
@@ -289,17 +500,45 @@ def _node_label(node: Node, faint: bool) -> str:
         if node.kind != "operation":
             lines.append(_font(KINDS[node.kind], size=9, color=note))
         value = f"{names} = {value}" if names and value else names or value
-    if value:
-        lines.append(_font(value))
+    lines += [_font(value)] if value else []
+    lines += [_font(statistics, size=9)] if statistics else []
     if node.origin_name:
         lines.append(_font(f"from {node.origin_name}", size=10))
-    return f"<{'<BR/>'.join(lines + _gradient_lines(node))}>"
+    lines += _gradient_lines(node)
+    if node.hidden:
+        lines.append(_font(f"{node.hidden} more input{'s' * (node.hidden > 1)}, not shown", size=9, color=GREY))
+    lines += [_font(f"▲ {line}" if i == 0 else line, bold=True, size=11) for i, line in enumerate(_wrapped(remark))]
+    return f"<{'<BR/>'.join(lines)}>"
+
+
+def _folded_label(node: Node, faint: bool, remark: str | None) -> str:
+    note = GREY if faint else VERMILION
+    lines = [_font(node.title, bold=True, size=14), *(_font(line, size=11) for line in node.contents)]
+    for kind, reason, times in node.stops:
+        what = {"zero": "only zeros pass", "missing": "not wired", "surrogate": "surrogate"}[kind]
+        lines.append(_font(f"{what}{f', {times} times' if times > 1 else ''}:", size=10, bold=True, color=note))
+        lines += [_font(line, size=10, color=note) for line in textwrap.wrap(reason, REASON_WIDTH)[:REASON_LINES]]
+    lines.append(_font(f"#{node.members[0]} … #{node.members[-1]}", size=9, color=GREY))
+    lines += [_font(f"▲ {line}" if i == 0 else line, bold=True, size=11) for i, line in enumerate(_wrapped(remark))]
+    return f"<{'<BR/>'.join(lines)}>"
+
+
+def _wrapped(text: str | None) -> list[str]:
+    return textwrap.wrap(text, REASON_WIDTH) if text else []
+
+
+def _value_lines(value: Any) -> tuple[str, str]:
+    """A small value; or the shape of a large one, and what is in it."""
+    shape, _, statistics = show(value, limit=SMALL).partition(": ")
+    return shape, statistics
 
 
 def _gradient_lines(node: Node) -> list[str]:
     lines = []
     if node.gradient is not None:
-        lines.append(_font(f"grad {show(node.gradient, limit=SMALL)}", bold=True, color=BLUE))
+        value, statistics = _value_lines(node.gradient)
+        lines.append(_font(f"grad {value}", bold=True, color=BLUE))
+        lines += [_font(statistics, size=9, color=BLUE)] if statistics else []
     elif node.kind == "leaf" and node.receives != "nothing":
         lines.append(_font("grad: none yet", size=10, color=GREY))
     if node.kind == "leaf" and node.receives != "gradient":
@@ -319,6 +558,10 @@ def _edge_label(edge: Edge, faint: bool) -> str:
         lines = [_font(head, bold=True, size=12, color=color), *(_font(line, color=color) for line in reason)]
     elif edge.kind == "live" and edge.flow == "zeros":
         lines = [_font("0", bold=True, size=12, color=VERMILION)]
+    if edge.size is not None and not (edge.size == 0 and lines):
+        lines.append(_font(f"‖g‖ {edge.size:.3g}", bold=edge.size == 0 or not math.isfinite(edge.size)))
+    if edge.times > 1:
+        lines.append(_font(f"× {edge.times}", color=GREY))
     if edge.output:
         lines.append(_font(f"output {edge.output}", color=GREY))
     if not lines:
@@ -350,11 +593,10 @@ def _legend(graphs: Sequence[Graph]) -> str:
     same = {"constant": "noise", "zeros": "zero"}
     looks, bright = set(), set()
     for graph in graphs:
-        for edge in graph.edges:
-            look = same.get(_look(edge), _look(edge))
-            looks.add(look)
-            if graph.nodes[edge.tail].receives != "nothing":
-                bright.add(look)
+        for node in graph.nodes:
+            here = {same.get(_look(edge), _look(edge)) for edge in node.edges}
+            looks |= here
+            bright |= here if node.receives != "nothing" else set()
     if not looks:
         return ""
     rows = []
@@ -366,8 +608,37 @@ def _legend(graphs: Sequence[Graph]) -> str:
             # As in the picture, where everything behind a missing edge is grey.
             color = EDGE_STYLE[look]["color"].split(":")[0] if look in bright else GREY
             rows.append(_font(LINES[look], size=10, color=color) + _font(f"   {meaning}", size=10, color=GREY))
+    if any(edge.size is not None for graph in graphs for edge in graph.edges):
+        rows.append(_font("‖g‖   the norm of the gradient; the thicker the line, the larger", size=10, color=GREY))
     cells = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in ["", *rows])
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">{cells}</TABLE>>'
+
+
+# ------------------------------------------------------------------------------------------------------------ dark pages
+
+_COLOR = re.compile(r'(?<=color=")([#0-9A-F:]+)(?=")', re.IGNORECASE)
+"""The colours in a DOT text. Quotes in the text of a user are escaped there, so that none is mistaken for a colour."""
+
+
+def _darkened(source: str) -> str:
+    """A DOT text in the colours of a dark page."""
+    dark = dict(COLORS.values())
+    return _COLOR.sub(lambda found: ":".join(dark.get(each.upper(), each) for each in found[1].split(":")), source)
+
+
+def _with_dark_colors(svg: str) -> str:
+    """An SVG that turns dark where the reader's page is: a rule for each colour, for this picture alone."""
+    graph = re.search(r'<g id="([^"]*)" class="graph"', svg)
+    if graph is None:
+        return svg
+    rules = "".join(
+        f'[id="{html.unescape(graph[1])}"] [{attribute}="{light.lower()}"]{{{attribute}:{dark.lower()}}}'
+        for light, dark in COLORS.values()
+        for attribute in ("fill", "stroke")
+        if f'{attribute}="{light.lower()}"' in svg
+    )
+    place = svg.index("<g id=")
+    return f"{svg[:place]}<style>@media (prefers-color-scheme:dark){{{rules}}}</style>\n{svg[place:]}"
 
 
 # ------------------------------------------------------------------------------------------------------------- escaping

@@ -28,9 +28,10 @@ from visualize.names import Names, tensors_by_name
 
 __all__ = ["Edge", "EdgeKind", "Flow", "Graph", "Node", "NodeKind", "read"]
 
-NodeKind = Literal["operation", "sampling", "flat", "leaf", "noise", "cut", "constant"]
+NodeKind = Literal["operation", "sampling", "flat", "leaf", "noise", "cut", "constant", "folded"]
 """``sampling`` and ``flat`` are operations that stop a gradient: a random draw, and a step that is flat almost
-everywhere. ``cut`` is a value that was computed by a step that was not recorded, and whose history is gone."""
+everywhere. ``cut`` is a value that was computed by a step that was not recorded, and whose history is gone. ``folded`` is a
+box that stands for several nodes; only `visualize.folding` makes some."""
 
 EdgeKind = Literal["live", "zero", "missing", "surrogate", "noise", "constant"]
 
@@ -59,6 +60,8 @@ class Edge:
         remedies: what can be used instead.
         flow: what comes along this edge from the root.
         harmless: of a zero edge, whether the result does not depend on that input at all, since it was written over.
+        times: for how many edges it stands, out of a folded box.
+        size: the norm of the gradient that went along it, where a pass was followed; of the largest, of several.
     """
 
     tail: int
@@ -71,6 +74,8 @@ class Edge:
     remedies: tuple[str, ...] = ()
     flow: Flow = "gradient"
     harmless: bool = False
+    times: int = 1
+    size: float | None = None
 
 
 @dataclass(slots=True)
@@ -93,6 +98,9 @@ class Node:
         edges: the ways on from here, one for each input that leads somewhere.
         hidden: how many ways on from here were left out, where only a part of the graph was asked for.
         item: the engine's own node, for an operation and for a leaf; ``None`` otherwise.
+        members: of a folded box, the numbers of the nodes inside.
+        contents: of a folded box, lines that say what is inside.
+        stops: of a folded box, the stops inside: kind, reason, how often.
     """
 
     number: int
@@ -109,6 +117,9 @@ class Node:
     edges: list[Edge] = field(default_factory=list)
     hidden: int = 0
     item: Any = field(default=None, repr=False, compare=False)
+    members: tuple[int, ...] = ()
+    contents: tuple[str, ...] = ()
+    stops: tuple[tuple[str, str, int], ...] = ()
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ its end. So a program that uses no scopes pays nothing for them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,8 +93,9 @@ def module_scopes(model: Any, name: str = "") -> Iterator[list[Scope]]:
         raise TypeError(f"module_scopes() takes a module, such as a torch.nn.Module, not {type(model).__name__}")
     scopes, handles = [], []
     for path, module in model.named_modules():
-        # the dots are shown by boxes inside boxes
-        made = Scope(path.rpartition(".")[2] or name or type(model).__name__)
+        # the dots are shown by frames inside frames
+        own, kind = path.rpartition(".")[2], type(module).__name__
+        made = Scope(f"{own}: {kind}" if own else name or kind)
         scopes.append(made)
         running: list[dict[str, int]] = []
 
@@ -115,7 +116,7 @@ def module_scopes(model: Any, name: str = "") -> Iterator[list[Scope]]:
             handle.remove()
 
 
-def place(graph: Graph, scopes: list[Scope]) -> dict[int, tuple[int, ...]]:
+def place(graph: Graph, scopes: Sequence[Scope]) -> dict[int, tuple[int, ...]]:
     """For each operation that belongs to scopes, by number, these scopes, the outermost first, as places in ``scopes``."""
     size = [sum(end - begin for _, begin, end in each.spans) for each in scopes]
     order = sorted(range(len(scopes)), key=lambda i: (-size[i], i))

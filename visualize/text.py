@@ -21,6 +21,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from visualize.names import Names, tensors_by_name
@@ -49,6 +50,7 @@ KINDS = {
     "noise": "",
     "constant": "constant",
     "cut": "cut off by",
+    "folded": "folded",
 }
 
 
@@ -83,6 +85,7 @@ def get_graph(t: Any, names: Names = None, *, to: Any = None) -> Text:
 
 def tree(graph: Graph) -> Text:
     """The text of a graph that was read."""
+    nodes = {node.number: node for node in graph.nodes}  # a graph that was folded has gaps in its numbers
     lines: list[str] = []
     marks: set[str] = set()
     shown: set[int] = set()
@@ -92,7 +95,7 @@ def tree(graph: Graph) -> Text:
         if lines:
             lines += ["", f"continued from #{number} above:"]
         # One entry for each line to come: a node, the edge to it, what stands before it, and what below; and its depth.
-        stack: list[tuple[Node, Edge | None, str, str, int]] = [(graph.nodes[number], None, "", "", 0)]
+        stack: list[tuple[Node, Edge | None, str, str, int]] = [(nodes[number], None, "", "", 0)]
         while stack:
             node, edge, first, below, depth = stack.pop()
             if edge is not None:
@@ -102,7 +105,7 @@ def tree(graph: Graph) -> Text:
             shown.add(node.number)
             suffix = ", see there" if again else ", continued below" if deep else ""
             lines.append(first + heading(node, edge) + suffix)
-            details = _why(graph, edge) + ([] if again or deep else _gradient(node) + _left_out(node))
+            details = _why(nodes, edge) + ([] if again or deep else _gradient(node) + _left_out(node))
             children = [] if again or deep else node.edges
             lines += [f"{below}{'│ ' if children else '  '} {detail}" for detail in details]
             if deep:
@@ -112,7 +115,7 @@ def tree(graph: Graph) -> Text:
                 last = i == len(children) - 1
                 start = below + ("└" if last else "├") + _mark(children[i]) + " "
                 beside = below + ("     " if last else "│    ")
-                stack.append((graph.nodes[children[i].head], children[i], start, beside, depth + 1))
+                stack.append((nodes[children[i].head], children[i], start, beside, depth + 1))
     if marks - {"───"}:
         lines += ["", *(f"{mark}  {meaning}" for mark, meaning in LEGEND.items() if mark in marks)]
     return Text("\n".join(lines))
@@ -120,6 +123,8 @@ def tree(graph: Graph) -> Text:
 
 def heading(node: Node, edge: Edge | None = None) -> str:
     """One line that says what a node is: number, operation, kind, name and value."""
+    if node.kind == "folded":
+        return f"#{node.number} … #{node.members[-1]} folded: {'; '.join((node.title, *node.contents))}"
     if node.kind in ("noise", "constant", "cut"):
         title = node.title if node.kind != "constant" else ""
         parts = [f"#{node.number} " + f"{KINDS[node.kind]} {title}".strip()]
@@ -157,10 +162,10 @@ def _mark(edge: Edge) -> str:
     return {"gradient": "─≈─" if edge.kind == "surrogate" else "───", "zeros": "─0─", "nothing": "╌╌╌"}[edge.flow]
 
 
-def _why(graph: Graph, edge: Edge | None) -> list[str]:
+def _why(nodes: Mapping[int, Node], edge: Edge | None) -> list[str]:
     if edge is None or not (edge.reason or edge.kind == "missing"):
         return []
-    for earlier in graph.nodes[edge.tail].edges:
+    for earlier in nodes[edge.tail].edges:
         if earlier is edge:
             break
         if (earlier.kind, earlier.label, earlier.reason) == (edge.kind, edge.label, edge.reason):
