@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import tinygrad_rp as tg
 from tinygrad_rp.autograd import gradcheck, gradgradcheck
@@ -14,11 +16,15 @@ from tinygrad_rp.operation import OPERATIONS, elementwise
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def generator():
-    spec = importlib.util.spec_from_file_location("operations_table", DOCS / "operations.py")
+def script(name):
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def generator():
+    return script("operations")
 
 
 def test_the_table_of_operations_is_up_to_date():
@@ -28,6 +34,25 @@ def test_the_table_of_operations_is_up_to_date():
 
 def test_the_formulas_for_pictures_are_those_of_the_declarations():
     assert generator().FORMULAS.read_text("utf-8") == generator().formulas(), "run: python docs/operations.py"
+
+
+@pytest.mark.parametrize(
+    "name", ["naive_gaussian", "reparameterised_gaussian", "straight_through", "gumbel_softmax", "vae"]
+)
+def test_the_pictures_of_the_readme_are_what_is_drawn_today(name):
+    module = script("pictures")
+    picture = next(each for each in module.PICTURES if each.__name__ == name)
+    kept, now = (module.FOLDER / f"{name}.dot").read_text("utf-8"), module.drawn(picture).source
+    if name == "vae":  # sums of many products round differently on other machines
+        kept, now = (re.sub(r"-?\d+(\.\d+)?(e-\d+)?", "0", text) for text in (kept, now))
+    assert now == kept, "run: python docs/pictures.py, and look at the pictures"
+
+
+def test_what_the_readme_links_to_is_there():
+    text = (DOCS.parent / "README.md").read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)\"", text):
+        file = target[0] or target[1]
+        assert file.startswith("http") or (DOCS.parent / file).exists(), file
 
 
 def test_a_derivative_is_shown_as_the_expression_that_runs():

@@ -449,7 +449,7 @@ def test_the_dot_of_the_straight_through_estimator_is_as_it_was_looked_at() -> N
         "n2 [label=<<B>BernoulliBackward0</B><BR/>"
         '<FONT POINT-SIZE="9" COLOR="#636363">random draw</FONT><BR/>y = [1]> '
         'class="sampling unreached" color="#B8B8B8" fillcolor="#FFFFFF" fontcolor="#636363" id=n2 margin="0,0" '
-        'penwidth=1 shape=hexagon style=filled tooltip="#2 BernoulliBackward0\ny\nshape (1,), float64"]'
+        'penwidth=1 shape=hexagon style=filled tooltip="#2 BernoulliBackward0\ncomputes y ~ Bernoulli(p)\ny\nshape (1,), float64"]'
     )
     assert parts["n3"] == (
         'n3 [label=<<FONT POINT-SIZE="15"><B>p</B></FONT><BR/>'

@@ -19,7 +19,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import textwrap
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,9 +28,11 @@ from typing import Any, Literal
 
 import graphviz  # type: ignore[import-untyped]
 
+from visualize.files import write
 from visualize.folding import LIMIT
 from visualize.folding import fold as _fold
 from visualize.following import follow
+from visualize.formulas import formula
 from visualize.names import Names, tensors_by_name
 from visualize.reading import Edge, Graph, Node, between, ends_of, read_named
 from visualize.scopes import Scope, place
@@ -191,21 +192,7 @@ class Drawing:
             data = self.source.encode()
         else:
             data = self.svg().encode() if suffix == ".svg" else _render(self.source, suffix[1:])
-        if not path.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {path.parent} to save {path.name} in; make it before")
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(name, 0o666 & ~umask)  # mkstemp lets only the owner read
-            os.replace(name, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
-        return path
+        return write(path, data)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         bundle = {"text/plain": str(self.text)}
@@ -359,6 +346,7 @@ def body(
         prefix: what the names and ids of nodes (``n0``) and edges (``e0_1``: input 1 of node 0) begin with.
         marks: what to point out.
     """
+    numbered = marks is not None  # where something is pointed out, words refer to the nodes by their numbers
     marks = marks or Marks()
     pale = {node.number for node in graph.nodes if node.receives == "nothing"}
     on_path = {number for way in graph.edges if (way.tail, way.slot) in marks.edges for number in (way.tail, way.head)}
@@ -370,7 +358,7 @@ def body(
         faint = (node.number in pale and remark is None) or beside
         style = _node_style(node) | (FAINT if faint else {}) | (MARKED if remark is not None else {})
         attributes = {
-            "label": _node_label(node, faint, remark),
+            "label": _node_label(node, faint, remark, numbered),
             "id": f"{prefix}n{node.number}",
             "class": _node_class(node, marked=remark is not None),
             "tooltip": _plain(_node_tooltip(node)),
@@ -483,7 +471,7 @@ def _look(edge: Edge) -> str:
     return edge.flow if edge.kind in ("live", "surrogate") and edge.flow != "gradient" else edge.kind
 
 
-def _node_label(node: Node, faint: bool, remark: str | None = None) -> str:
+def _node_label(node: Node, faint: bool, remark: str | None = None, numbered: bool = False) -> str:
     names = ", ".join(node.names)
     value, statistics = ("", "") if node.value is None else _value_lines(node.value)
     if node.kind == "folded":
@@ -500,6 +488,8 @@ def _node_label(node: Node, faint: bool, remark: str | None = None) -> str:
         if node.kind != "operation":
             lines.append(_font(KINDS[node.kind], size=9, color=note))
         value = f"{names} = {value}" if names and value else names or value
+    if numbered:
+        lines.insert(0, _font(f"#{node.number}", size=9, color=GREY))
     lines += [_font(value)] if value else []
     lines += [_font(statistics, size=9)] if statistics else []
     if node.origin_name:
@@ -573,6 +563,9 @@ def _edge_label(edge: Edge, faint: bool) -> str:
 
 def _node_tooltip(node: Node) -> str:
     lines = [f"#{node.number} {node.title}"]
+    found = formula(node.title, len(node.item.next_functions)) if node.item is not None else None
+    if found is not None:
+        lines.append(f"computes {found.value}")
     if node.names:
         lines.append(", ".join(node.names))
     if node.shape is not None:

@@ -219,12 +219,12 @@ def _contract(graph: Graph, groups: Iterable[_Group], leaves: int | None = None)
     """
     wanted = [group for group in groups if len(group.numbers) > 1]
     while True:
-        box = {number: min(group.numbers) for group in wanted for number in group.numbers}
+        made = {min(group.numbers): group for group in wanted}
+        box = {number: first for first, group in made.items() for number in group.numbers}
         circular = _on_a_circle(graph, box)
         if not circular:
             break
-        wanted = [group for group in wanted if min(group.numbers) not in circular]
-    made = {min(group.numbers): group for group in wanted}
+        wanted = [group for first, group in made.items() if first not in circular]
     users: dict[int, list[Edge]] = {}
     for edge in graph.edges:
         if graph.nodes[edge.head].kind in STUBS:
