@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A mark for each set of extras that was installed since pyproject.toml changed
 MARK = $(VENV)/.installed-
+# A mark that the tests have a browser; without it they skip, and the next `make test` tries again
+BROWSER := $(VENV)/.browser
 
 .PHONY: tour test bench clean
 .DEFAULT_GOAL := help
@@ -25,11 +27,14 @@ $(MARK)%: pyproject.toml | $(BIN)/python
 tour: $(MARK)tour
 	$(BIN)/python -m tutorials
 
-test: $(MARK)test
+$(BROWSER): tests/setup_browser.py $(MARK)test
+	@if $(BIN)/python $<; then touch $@; fi
+
+test: $(MARK)test $(BROWSER)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -rs
 
 bench: $(MARK)bench
 	$(BIN)/python -m benchmarks

@@ -8,6 +8,7 @@ PyTorch: a graph of either can be shown.
 
 from visualize.drawing import Drawing, GraphvizNotFound, draw
 from visualize.explaining import Explanation, Explanations, explain
+from visualize.player import Player, play
 from visualize.reading import Edge, Graph, Node, read
 from visualize.scopes import Scope, module_scopes, scope
 from visualize.text import Text, get_graph
@@ -20,12 +21,14 @@ __all__ = [
     "Graph",
     "GraphvizNotFound",
     "Node",
+    "Player",
     "Scope",
     "Text",
     "draw",
     "explain",
     "get_graph",
     "module_scopes",
+    "play",
     "read",
     "scope",
 ]

@@ -366,11 +366,7 @@ def body(
         statements.setdefault(frames.get(node.number, ()), []).append((f"{prefix}n{node.number}", attributes | style))
     _write_nodes(dot, statements, prefix)
     hottest = max((e.size for e in graph.edges if e.size is not None and math.isfinite(e.size)), default=0.0)
-    seen: dict[tuple[int, int], int] = {}
-    for edge in graph.edges:
-        # An input with several sources has several edges; they carry a further number.
-        again = seen.get((edge.tail, edge.slot), 0)
-        seen[edge.tail, edge.slot] = again + 1
+    for name, edge in graph.edge_ids():
         thick = (edge.tail, edge.slot) in marks.edges
         faint = not thick and (edge.tail in pale or marks.others == "pale")
         style = EDGE_STYLE[_look(edge)] | (_heat(edge, hottest) if edge.size is not None else {})
@@ -379,7 +375,7 @@ def body(
         dot.edge(
             f"{prefix}n{edge.tail}",
             f"{prefix}n{edge.head}",
-            id=f"{prefix}e{edge.tail}_{edge.slot}" + (f"_{again}" if again else ""),
+            id=f"{prefix}{name}",
             **{"class": f"edge-{edge.kind}" + _carries(edge)},
             tooltip=tooltip,
             **({"label": label, "labeltooltip": tooltip} if label else {}),

@@ -139,6 +139,15 @@ class Graph:
         """All edges, by the number of the node that they leave from, and then by input."""
         return (edge for node in self.nodes for edge in node.edges)
 
+    def edge_ids(self) -> Iterator[tuple[str, Edge]]:
+        """All edges, each with its id in pictures: ``"e0_1"`` for input 1 of node 0. An input with several sources has
+        several edges, and all but the first carry a further number."""
+        seen: dict[tuple[int, int], int] = {}
+        for edge in self.edges:
+            again = seen.get((edge.tail, edge.slot), 0)
+            seen[edge.tail, edge.slot] = again + 1
+            yield f"e{edge.tail}_{edge.slot}" + (f"_{again}" if again else ""), edge
+
     def find(self, t: Any) -> Node | None:
         """The node of a tensor, or of an engine's own node such as ``y.grad_fn``; ``None`` where it is not in the graph."""
         return _find(t, {key: node for node in self.nodes for key in (id(node.item), id(node.value))})
