@@ -9,7 +9,7 @@ import warnings as _warnings
 # lines are left out; the user's NumPy code warns as ever.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_rp\.")
 
-from tinygrad_rp import autograd, distributions, linalg, nn, ops, optim
+from tinygrad_rp import autograd, distributions, estimators, linalg, nn, ops, optim, utils
 from tinygrad_rp.engine import (
     StoppedGradientWarning,
     enable_grad,
@@ -31,6 +31,7 @@ from tinygrad_rp.random import (
     seed,
     set_rng_state,
 )
+from tinygrad_rp.serialization import load, save
 from tinygrad_rp.tensor import (
     Size,
     Tensor,
@@ -64,6 +65,7 @@ __all__ = [
     "default_generator",
     "distributions",
     "enable_grad",
+    "estimators",
     "float32",
     "float64",
     "from_dlpack",
@@ -81,10 +83,12 @@ __all__ = [
     "is_grad_enabled",
     "is_tensor",
     "linalg",
+    "load",
     "manual_seed",
     "nn",
     "no_grad",
     "optim",
+    "save",
     "seed",
     "set_default_dtype",
     "set_grad_enabled",
@@ -92,6 +96,7 @@ __all__ = [
     "set_rng_state",
     "tensor",
     "uint8",
+    "utils",
 ]
 __all__ += ops.__all__
 

@@ -22,7 +22,7 @@ from tinygrad_rp.nn.loss import (
     smooth_l1_loss,
 )
 from tinygrad_rp.ops import reduce
-from tinygrad_rp.ops.convolution import constant_pad, conv1d, conv2d
+from tinygrad_rp.ops.convolution import constant_pad, conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from tinygrad_rp.ops.elementwise import (
     add,
     celu,
@@ -48,18 +48,19 @@ from tinygrad_rp.ops.elementwise import (
 from tinygrad_rp.ops.index import one_hot
 from tinygrad_rp.ops.linalg import addmm, matmul
 from tinygrad_rp.ops.loss import at_least
-from tinygrad_rp.ops.normalization import embedding, layer_norm
+from tinygrad_rp.ops.normalization import batch_norm, embedding, layer_norm
 from tinygrad_rp.ops.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from tinygrad_rp.ops.shape import broadcast_tensors, reshape, t
 from tinygrad_rp.ops.stochastic import dropout, gumbel_softmax
 from tinygrad_rp.tensor import Tensor
 
 __all__ = [
-    "avg_pool1d", "avg_pool2d", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "conv1d", "conv2d",
-    "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding", "gaussian_nll_loss", "gelu", "gumbel_softmax",
-    "hardtanh", "huber_loss", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid",
-    "max_pool1d", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "poisson_nll_loss", "relu",
-    "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "softsign", "tanh", "tanhshrink",
+    "avg_pool1d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu", "conv1d",
+    "conv2d", "conv_transpose1d", "conv_transpose2d", "cosine_similarity", "cross_entropy", "dropout", "elu", "embedding",
+    "gaussian_nll_loss", "gelu", "gumbel_softmax", "hardtanh", "huber_loss", "kl_div", "l1_loss", "layer_norm",
+    "leaky_relu", "linear", "log_softmax", "logsigmoid", "max_pool1d", "max_pool2d", "mish", "mse_loss", "nll_loss",
+    "normalize", "one_hot", "pad", "poisson_nll_loss", "relu", "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss",
+    "softmax", "softplus", "softsign", "tanh", "tanhshrink",
 ]  # fmt: skip
 
 

@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _reduction(name: str, reduction: str, size_average: bool | None, reduce: bool | None, others: str = "") -> str:
+def reduction_of(name: str, reduction: str, size_average: bool | None, reduce: bool | None, others: str = "") -> str:
     """
     Raises:
         ValueError: there is no such reduction.
@@ -121,7 +121,7 @@ def mse_loss(
         RuntimeError: the shapes do not broadcast.
         ValueError: there is no such reduction, or ``weight`` has another shape.
     """
-    reduction = _reduction("mse_loss", reduction, size_average, reduce)
+    reduction = reduction_of("mse_loss", reduction, size_average, reduce)
     input, target = _matched("mse_loss", input, target)
     if weight is not None:
         return _weighted("mse_loss", square(sub(input, target)), weight, reduction, True)
@@ -138,7 +138,7 @@ def l1_loss(
     weight: Tensor | None = None,
 ) -> Tensor:
     """The mean of ``|input − target|``; with ``weight``, of that shape, the weighted mean. Errors as for `mse_loss`."""
-    reduction = _reduction("l1_loss", reduction, size_average, reduce)
+    reduction = reduction_of("l1_loss", reduction, size_average, reduce)
     input, target = _matched("l1_loss", input, target, one_dtype=False)
     distance = absolute(sub(input, target))
     return _reduced(distance, reduction) if weight is None else _weighted("l1_loss", distance, weight, reduction, True)
@@ -159,7 +159,7 @@ def smooth_l1_loss(
         RuntimeError: ``beta`` is negative, or the shapes do not broadcast.
         ValueError: there is no such reduction.
     """
-    reduction = _reduction("smooth_l1_loss", reduction, size_average, reduce)
+    reduction = reduction_of("smooth_l1_loss", reduction, size_average, reduce)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss(): beta must not be negative, and is {beta}")
     if beta == 0:
@@ -186,7 +186,7 @@ def huber_loss(
         RuntimeError: ``delta`` is not positive, or the shapes do not broadcast.
         ValueError: there is no such reduction, or ``weight`` has another shape.
     """
-    reduction = _reduction("huber_loss", reduction, None, None)
+    reduction = reduction_of("huber_loss", reduction, None, None)
     input, target = _matched("huber_loss", input, target)
     _need_floats("huber_loss", input)
     if delta <= 0:
@@ -244,7 +244,7 @@ def binary_cross_entropy(
         ValueError: the shapes differ, or there is no such reduction.
     """
     name = "binary_cross_entropy"
-    reduction = _reduction(name, reduction, size_average, reduce)
+    reduction = reduction_of(name, reduction, size_average, reduce)
     _need_tensors(name, input=input, target=target)
     if input.shape != target.shape:
         raise ValueError(
@@ -288,7 +288,7 @@ def binary_cross_entropy_with_logits(
         ValueError: the shapes differ, or there is no such reduction.
     """
     name = "binary_cross_entropy_with_logits"
-    reduction = _reduction(name, reduction, size_average, reduce)
+    reduction = reduction_of(name, reduction, size_average, reduce)
     _need_tensors(name, input=input, target=target)
     if input.shape != target.shape:
         raise ValueError(
@@ -323,7 +323,7 @@ def kl_div(
         RuntimeError: the elements are integers, or the shapes do not broadcast.
         ValueError: there is no such reduction.
     """
-    reduction = _reduction("kl_div", reduction, size_average, reduce, "batchmean")
+    reduction = reduction_of("kl_div", reduction, size_average, reduce, "batchmean")
     _need_tensors("kl_div", input=input, target=target)
     if input.dtype.kind != "f" or target.dtype.kind != "f":
         raise RuntimeError(f"kl_div() is for floating-point tensors, not {input.dtype} and {target.dtype}")
@@ -431,7 +431,7 @@ def nll_loss(
         RuntimeError: shapes or dtypes do not fit, or ``weight`` requires grad.
         ValueError: the batch sizes differ, or there is no such reduction.
     """
-    reduction = _reduction("nll_loss", reduction, size_average, reduce)
+    reduction = reduction_of("nll_loss", reduction, size_average, reduce)
     indices, factors, ignored, dim = _targets("nll_loss", input, target, weight, ignore_index)
     compute = loss.nll if input.ndim <= 2 else loss.nll_2d
     return compute(input, indices, factors, ignored, dim, reduction)
@@ -465,7 +465,7 @@ def cross_entropy(
         ValueError: the batch sizes differ, or there is no such reduction.
     """
     name = "cross_entropy"
-    reduction = _reduction(name, reduction, size_average, reduce)
+    reduction = reduction_of(name, reduction, size_average, reduce)
     _need_tensors(name, input=input, target=target)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"{name}(): label_smoothing must lie in [0, 1], and is {label_smoothing}")
@@ -557,7 +557,7 @@ def gaussian_nll_loss(
                 f"{name}(): var must have the input's shape {list(input.shape)}, that without the last dimension, or with 1 "
                 f"there, and has {list(var.shape)}"
             )
-    reduction = _reduction(name, reduction, None, None)
+    reduction = reduction_of(name, reduction, None, None)
     var = loss.at_least(var, float(eps))
     values = mul(log(var) + square(sub(input, target)) / var, 0.5)
     return _reduced(values + 0.5 * math.log(2 * math.pi) if full else values, reduction)
@@ -588,7 +588,7 @@ def poisson_nll_loss(
     Raises:
         ValueError: there is no such reduction.
     """
-    reduction = _reduction("poisson_nll_loss", reduction, size_average, reduce)
+    reduction = reduction_of("poisson_nll_loss", reduction, size_average, reduce)
     _need_tensors("poisson_nll_loss", input=input, target=target)
     values = sub(exp(input), mul(target, input)) if log_input else sub(input, mul(target, log(input + eps)))
     if full:

@@ -16,9 +16,9 @@ import numpy as np
 
 from tinygrad_rp.operation import either, example, operation
 from tinygrad_rp.ops.shape import squeeze, unsqueeze
-from tinygrad_rp.tensor import Tensor, bool_
+from tinygrad_rp.tensor import Tensor, bool_, wrap
 
-__all__ = ["conv1d", "conv2d"]
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 
 
 class Layout(NamedTuple):
@@ -145,19 +145,49 @@ _convolution_bare: Callable[..., Tensor] = operation(
         example((0, 2, 4), (3, 2, 2), layout=_PLAIN),
     ],
 )
+
+
+def _by_channel(b: Any, n: int) -> Any:
+    """One number a channel, to be added to an array of ``n`` dimensions, of which the channels are the second."""
+    return np.reshape(b, (-1,) + (1,) * (n - 2))
+
+
+def _summed_by_channel(g: Any) -> Any:
+    return np.sum(g, axis=(0, *range(2, len(g.shape))))
+
+
 _convolution = operation(
     "convolution",
-    lambda x, w, b, layout: _convolve(x, w, layout) + np.reshape(b, (-1,) + (1,) * (w.ndim - 2)),
+    lambda x, w, b, layout: _convolve(x, w, layout) + _by_channel(b, w.ndim),
     "x ∗ w + b",
     signature="input, weight, bias, layout",
     inputs=3,
     x=lambda g, w, x_shape, layout: either(_convolution_input, g, w, x_shape, layout),
     w=lambda g, x, w_shape, layout: either(_convolution_weight, x, g, w_shape, layout),
-    b=lambda g: np.sum(g, axis=(0, *range(2, len(g.shape)))),
+    b=lambda g: _summed_by_channel(g),
     method=False,
     examples=[
         example((2, 2, 4), (3, 2, 2), (3,), layout=_PLAIN),
         example((2, 4, 5, 4), (4, 2, 3, 2), (4,), layout=_BENT),
+    ],
+)
+# the transpose of the matrix by which x ∗ w comes from x (Dumoulin and Visin, 2016, "A guide to convolution arithmetic for deep
+# learning", chapter 4), as a step of its own
+_convolution_transposed = operation(
+    "convolution_transposed",
+    lambda y, w, b, size, layout: _spread(y, w, size, layout) + _by_channel(b, w.ndim),
+    "y spread by the kernel w, + b",
+    signature="input, weight, bias, size, layout",
+    inputs=3,
+    y=lambda g, w, layout: either(_convolution_bare, g, w, layout),
+    w=lambda g, y, w_shape, layout: either(_convolution_weight, g, y, w_shape, layout),
+    b=lambda g: _summed_by_channel(g),
+    node="ConvolutionBackward0",
+    method=False,
+    examples=[
+        example((2, 3, 3), (3, 2, 2), (2,), size=(2, 2, 4), layout=_PLAIN),
+        example((2, 4, 2, 4), (4, 2, 3, 2), (4,), size=(2, 4, 4, 5), layout=_BENT),
+        example((0, 3, 3), (3, 2, 2), (2,), size=(0, 2, 4), layout=_PLAIN),
     ],
 )
 
@@ -178,9 +208,7 @@ def per_dimension(name: str, argument: str, value: Any, n: int) -> tuple[int, ..
     return tuple(map(index, parts)) * (n if len(parts) == 1 else 1)
 
 
-def _layout(
-    name: str, input: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int, n: int
-) -> Layout:
+def _layout(name: str, weight: Tensor, stride: Any, padding: Any, dilation: Any, groups: int, n: int) -> Layout:
     strides = per_dimension(name, "stride", stride, n)
     dilations = per_dimension(name, "dilation", dilation, n)
     for argument, values in (("stride", strides), ("dilation", dilations), ("groups", (groups,))):
@@ -209,18 +237,38 @@ def _layout(
     return Layout(strides, pads, dilations, index(groups))
 
 
+def _batched(name: str, input: Tensor, weight: Tensor, bias: Tensor | None, n: int) -> Tensor:
+    """The input with a dimension for the batch.
+
+    Raises:
+        NotImplementedError: it holds bools.
+        RuntimeError: the number of dimensions or the dtypes do not fit.
+        TypeError: an argument is no tensor.
+    """
+    for argument, value in (("input", input), ("weight", weight), ("bias", bias)):
+        if not isinstance(value, Tensor) and not (argument == "bias" and value is None):
+            raise TypeError(f"{name}(): {argument} must be a tensor, not {type(value).__name__}")
+    if weight.ndim != n + 2:
+        raise RuntimeError(f"{name}(): weight must have {n + 2} dimensions, and its shape is {list(weight.shape)}")
+    if input.ndim not in (n + 1, n + 2):
+        raise RuntimeError(
+            f"{name}(): input must have {n + 2} dimensions, or {n + 1} without a batch, and its shape is {list(input.shape)}"
+        )
+    for argument, value in (("weight", weight), ("bias", bias)):
+        if value is not None and value.dtype != input.dtype:
+            raise RuntimeError(
+                f"{name}(): input and {argument} must have the same dtype, and have {input.dtype} and {value.dtype}"
+            )
+    if input.dtype == bool_:
+        raise NotImplementedError(f"{name}() is not defined for bool tensors; convert with float() before")
+    return input if input.ndim == n + 2 else unsqueeze(input, 0)
+
+
 def _check(name: str, x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout) -> None:
     """
     Raises:
-        RuntimeError: shapes or dtypes do not fit.
+        RuntimeError: shapes do not fit.
     """
-    for argument, value in (("weight", weight), ("bias", bias)):
-        if value is not None and value.dtype != x.dtype:
-            raise RuntimeError(
-                f"{name}(): input and {argument} must have the same dtype, and have {x.dtype} and {value.dtype}"
-            )
-    if x.dtype == bool_:
-        raise NotImplementedError(f"{name}() is not defined for bool tensors; convert with float() before")
     out, in_group, *kernel = weight.shape
     groups = layout.groups
     if out < 1 or out % groups:
@@ -253,17 +301,8 @@ def _conv(n: int) -> Callable[..., Tensor]:
         dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:
-        for argument, value in (("input", input), ("weight", weight), ("bias", bias)):
-            if not isinstance(value, Tensor) and not (argument == "bias" and value is None):
-                raise TypeError(f"{name}(): {argument} must be a tensor, not {type(value).__name__}")
-        if weight.ndim != n + 2:
-            raise RuntimeError(f"{name}(): weight must have {n + 2} dimensions, and its shape is {list(weight.shape)}")
-        if input.ndim not in (n + 1, n + 2):
-            raise RuntimeError(
-                f"{name}(): input must have {n + 2} dimensions, or {n + 1} without a batch, and its shape is {list(input.shape)}"
-            )
-        layout = _layout(name, input, weight, stride, padding, dilation, groups, n)
-        x = input if input.ndim == n + 2 else unsqueeze(input, 0)
+        x = _batched(name, input, weight, bias, n)
+        layout = _layout(name, weight, stride, padding, dilation, groups, n)
         _check(name, x, weight, bias, layout)
         out = _convolution_bare(x, weight, layout) if bias is None else _convolution(x, weight, bias, layout)
         return out if x is input else squeeze(out, 0)
@@ -289,6 +328,105 @@ def _conv(n: int) -> Callable[..., Tensor]:
 
 conv1d = _conv(1)
 conv2d = _conv(2)
+
+
+def _transposed_size(
+    name: str, x: Tensor, weight: Tensor, layout: Layout, output_padding: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The shape of the result of a transposed convolution.
+
+    Raises:
+        NotImplementedError: ``output_padding`` is as large as the stride, which the dilation allows.
+        RuntimeError: it is larger, or there is nothing left between the paddings.
+    """
+    for more, s, d in zip(output_padding, layout.stride, layout.dilation, strict=True):
+        if not 0 <= more < max(s, d):
+            raise RuntimeError(
+                f"{name}(): output_padding must not be negative, and must be less than the stride or the dilation, and is "
+                f"{output_padding}, for a stride of {layout.stride} and a dilation of {layout.dilation}"
+            )
+        if more >= s:
+            raise NotImplementedError(
+                f"{name}(): output_padding must be less than the stride here, and they are {output_padding} and {layout.stride}: "
+                "put zeros behind the result instead, by pad()"
+            )
+    sizes = tuple(
+        (n - 1) * s - sum(p) + span + more
+        for n, s, p, span, more in zip(
+            x.shape[2:], layout.stride, layout.padding, _spans(weight.shape[2:], layout), output_padding, strict=True
+        )
+    )
+    if min(sizes) < 1:
+        raise RuntimeError(
+            f"{name}(): for an input of shape {list(x.shape)}, a kernel of {list(weight.shape[2:])} and padding "
+            f"{[p[0] for p in layout.padding]}, the result would have the lengths {list(sizes)}, which must be positive"
+        )
+    return (x.shape[0], weight.shape[1] * layout.groups, *sizes)
+
+
+def _conv_transpose(n: int) -> Callable[..., Tensor]:
+    name = f"conv_transpose{n}d"
+
+    def conv_transpose(
+        input: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        output_padding: Any = 0,
+        groups: int = 1,
+        dilation: Any = 1,
+    ) -> Tensor:
+        x = _batched(name, input, weight, bias, n)
+        if isinstance(padding, str):
+            raise TypeError(f"{name}(): padding must be an integer or {n} of them, not {padding!r}")
+        layout = _layout(name, weight, stride, padding, dilation, groups, n)
+        kernels, out_group = weight.shape[:2]
+        if x.shape[1] != kernels or kernels % layout.groups or not kernels * out_group:
+            raise RuntimeError(
+                f"{name}(): weight of shape {list(weight.shape)} is for {kernels} channels, and the input has {x.shape[1]}; they "
+                f"must be a positive multiple of groups={layout.groups}"
+            )
+        if min(x.shape[2:]) < 1 or min(weight.shape[2:]) < 1:
+            raise RuntimeError(
+                f"{name}(): only the batch may be empty, and the shapes are {list(x.shape)} and {list(weight.shape)}"
+            )
+        out_channels = out_group * layout.groups
+        if bias is not None and bias.shape != (out_channels,):
+            raise RuntimeError(
+                f"{name}(): bias must have shape [{out_channels}], one element a channel, and has {list(bias.shape)}"
+            )
+        size = _transposed_size(name, x, weight, layout, per_dimension(name, "output_padding", output_padding, n))
+        added = wrap(np.zeros(out_channels, x.dtype)) if bias is None else bias
+        out = _convolution_transposed(x, weight, added, size, layout)
+        return out if x is input else squeeze(out, 0)
+
+    sizes = "length" if n == 1 else "height, width"
+    conv_transpose.__name__ = conv_transpose.__qualname__ = name
+    conv_transpose.__doc__ = f"""Each element of the input times the kernel, added up where windows of a convolution would lie.
+
+    It is the derivative of ``conv{n}d`` by its input, with the same arguments. A stride above 1 makes the result larger than the
+    input: of length ``(length − 1) · stride − 2 · padding + dilation · (kernel − 1) + output_padding + 1``.
+
+    Args:
+        input: of shape (batch, channels, {sizes}), or without the batch.
+        weight: of shape (channels, channels of the result / groups, kernel {sizes}).
+        bias: one number a channel of the result; added to every place.
+        stride: from window to window, one number or one a dimension.
+        padding: how many elements are cut off at both ends.
+        output_padding: how much longer the result is at its end: several lengths have a convolution of one length.
+        groups: into how many groups the channels are divided, each spread on its own.
+        dilation: from element to element of a window.
+
+    Raises:
+        NotImplementedError: ``output_padding`` is as large as the stride.
+        RuntimeError: the shapes or dtypes do not fit.
+    """
+    return conv_transpose
+
+
+conv_transpose1d = _conv_transpose(1)
+conv_transpose2d = _conv_transpose(2)
 
 # ------------------------------------------------------------------------------------------------------------- padding
 

@@ -1,4 +1,4 @@
-"""Normalisation over the last dimensions, and rows of a table."""
+"""Normalisation over the last dimensions or over the batch, and rows of a table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rp.in_place import write
 from tinygrad_rp.operation import either, example, operation
 from tinygrad_rp.tensor import Tensor, wrap
 
@@ -61,7 +62,7 @@ def layer_norm(
     """``(input − mean) / √(var + eps) · weight + bias``, with mean and variance over the last dimensions.
 
     Args:
-        input: of shape (…, *normalized_shape).
+        input: of shape ``(…, *normalized_shape)``.
         normalized_shape: the lengths of the last dimensions, which are normalised together.
         weight: of shape ``normalized_shape``; 1 where it is None.
         bias: of shape ``normalized_shape``; 0 where it is None.
@@ -98,6 +99,139 @@ def layer_norm(
         tuple(range(-len(shape), 0)),
         float(eps),
     )
+
+
+# ----------------------------------------------------------------------------------------------------------- the batch
+
+
+def _others(x: Any) -> tuple[int, ...]:
+    """All dimensions but that of the channels, the second."""
+    return (0, *range(2, len(x.shape)))
+
+
+def _by_channel(values: Any, x: Any) -> Any:
+    """One number a channel, in a shape that broadcasts to that of x."""
+    return np.reshape(values, (-1,) + (1,) * (len(x.shape) - 2))
+
+
+def _standardised(x: Any, mean: Any, var: Any, eps: float) -> Any:
+    """By the mean and the variance of each channel: those that are given, or else its own."""
+    if mean is None:
+        return _normalised(x, _others(x), eps)
+    return (x - _by_channel(mean, x)) / np.sqrt(_by_channel(var, x) + eps)
+
+
+def _standardised_back(g: Any, x: Any, w: Any, mean: Any, var: Any, eps: float) -> Any:
+    if mean is None:
+        return _normalised_back(g, x, _by_channel(w, x), _others(x), eps)
+    return g * _by_channel(w, x) / np.sqrt(_by_channel(var, x) + eps)
+
+
+_CHANNELS = {"mean": None, "var": None, "eps": 1e-5}
+_GIVEN = {"mean": np.array([0.5, -1.0, 0.0]), "var": np.array([2.0, 0.5, 0.0]), "eps": 1e-3}
+
+_batch_norm = operation(
+    "batch_normalization",
+    lambda x, w, b, mean, var, eps: _standardised(x, mean, var, eps) * _by_channel(w, x) + _by_channel(b, x),
+    "(x − mean) / √(var + ε) · w + b of each channel",
+    signature="input, weight, bias, mean, var, eps",
+    inputs=3,
+    # Ioffe and Szegedy (2015), "Batch normalization", section 3
+    x=lambda g, x, w, mean, var, eps: _standardised_back(g, x, w, mean, var, eps),
+    w=lambda g, x, mean, var, eps: np.sum(g * _standardised(x, mean, var, eps), axis=_others(x)),
+    b=lambda g: np.sum(g, axis=_others(g)),
+    node="NativeBatchNormBackward0",
+    method=False,
+    examples=[
+        example((4, 3), (3,), (3,), **_CHANNELS),
+        example((2, 3, 2, 2), (3,), (3,), **_CHANNELS),
+        example((4, 3), (3,), (3,), **_GIVEN),
+        example((2, 3, 2), (3,), (3,), **_GIVEN),
+    ],
+)
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """``(input − mean) / √(var + eps) · weight + bias``, with mean and variance of each channel.
+
+    Args:
+        input: of shape (batch, channels, …).
+        running_mean: of shape (channels,). In training it is changed in place, to ``(1 − momentum) · running_mean + momentum ·
+            mean``; otherwise it is the mean.
+        running_var: the same of the variance, of which the running one is the unbiased estimate, with n − 1.
+        weight: of shape (channels,); 1 where it is None.
+        bias: of shape (channels,); 0 where it is None.
+        training: whether mean and variance are those of ``input``, over all dimensions but the second.
+        momentum: the share of the new number in a running one.
+        eps: added to the variance.
+
+    Raises:
+        NotImplementedError: the input holds no floating-point numbers.
+        RuntimeError: shapes or dtypes do not fit, or there are no running statistics where ``training`` is False.
+        ValueError: there is only one number a channel in training, which has no variance.
+    """
+    name = "batch_norm"
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): input must be a tensor, not {type(input).__name__}")
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"{name}(): input must have at least two dimensions, those of the batch and the channels, and its shape is "
+            f"{list(input.shape)}"
+        )
+    if input.dtype.kind != "f":
+        raise NotImplementedError(f"{name}() is for floating-point tensors, not {input.dtype}; use float() before")
+    channels = input.shape[1]
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    for argument, value in given.items():
+        if value is None:
+            if not training and argument.startswith("running"):
+                raise RuntimeError(f"{name}(): {argument} must be given where training is False")
+            continue
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}(): {argument} must be a tensor or None, not {type(value).__name__}")
+        if value.shape != (channels,):
+            raise RuntimeError(f"{name}(): {argument} must have shape {[channels]}, and has {list(value.shape)}")
+        if value.dtype != input.dtype:
+            raise RuntimeError(f"{name}(): {argument} must have the input's dtype {input.dtype}, not {value.dtype}")
+    if any(running is not None and running.requires_grad for running in (running_mean, running_var)):
+        raise RuntimeError(f"{name}() has no derivative by running_mean or running_var; detach() them")
+    if training:
+        if input.numel() <= channels:
+            raise ValueError(
+                f"{name}(): in training there must be more than one value a channel, and the input has shape {list(input.shape)}"
+            )
+    out: Tensor = _batch_norm(
+        input,
+        wrap(np.ones(channels, input.dtype)) if weight is None else weight,
+        wrap(np.zeros(channels, input.dtype)) if bias is None else bias,
+        None if training or running_mean is None else running_mean._array,
+        None if training or running_var is None else running_var._array,
+        float(eps),
+    )
+    if training:
+        _run_along(input._array, running_mean, running_var, momentum)
+    return out
+
+
+def _run_along(x: Any, running_mean: Tensor | None, running_var: Tensor | None, momentum: float) -> None:
+    """Bring the running statistics nearer to those of x."""
+    if running_mean is not None:
+        _approach(running_mean, np.mean(x, axis=_others(x)), momentum)
+    if running_var is not None:
+        _approach(running_var, np.var(x, axis=_others(x), ddof=1), momentum)
+
+
+def _approach(running: Tensor, new: Any, momentum: float) -> None:
+    write(running, (1 - momentum) * running._array + momentum * new, "batch_norm()")
 
 
 # ----------------------------------------------------------------------------------------------------------- embedding
@@ -163,7 +297,7 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
-    """The rows of ``weight`` at the given indices, of shape (*input.shape, columns).
+    """The rows of ``weight`` at the given indices, of shape ``(*input.shape, columns)``.
 
     Args:
         input: indices of rows, int64 or int32.

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-
-from tinygrad_rp.optim.optimizer import Optimizer, decayed, need_range, update
-from tinygrad_rp.tensor import Tensor
+from tinygrad_rp.optim.optimizer import Optimizer, Step, downhill
 
 __all__ = ["SGD"]
 
 
-def _plain(p: Any, g: Any, sign: Any, decay: Any, lr: Any) -> tuple[Any, ...]:
-    return (p - lr * decayed(p, g, sign, decay),)
-
-
-def _with_momentum(
-    p: Any, g: Any, b: Any, sign: Any, decay: Any, momentum: Any, share: Any, ahead: Any, lr: Any
-) -> tuple[Any, ...]:
-    g = decayed(p, g, sign, decay)
-    b = momentum * b + share * g
+def _sgd(
+    p: Any, g: Any, lr: Any, momentum_buffer: Any = None, momentum: Any = None, share: Any = None, ahead: Any = None,
+    sign: Any = None, decay: Any = None,
+) -> tuple[Any, ...]:  # fmt: skip
+    g = downhill(p, g, sign, decay)
+    if momentum_buffer is None:
+        return (p - lr * g,)
+    velocity = momentum * momentum_buffer + share * g
     # Nesterov's step looks ahead along the velocity
-    return p - lr * np.where(ahead == 1, g + momentum * b, b), b
+    return p - lr * (velocity if ahead is None else g + ahead * velocity), velocity
 
 
 class SGD(Optimizer):
@@ -34,7 +30,7 @@ class SGD(Optimizer):
         params: the parameters, or groups of them.
         lr: the size of a step, in gradients.
         momentum: how much of the velocity is kept from step to step.
-        dampening: how much less than the gradient is added to it.
+        dampening: how much less than the gradient is added to it, from the second step on.
         weight_decay: so many times the parameter is added to the gradient.
         nesterov: whether the step looks ahead along the velocity.
         maximize: go up, not down.
@@ -42,6 +38,9 @@ class SGD(Optimizer):
     Raises:
         ValueError: an option lies outside its range, or ``nesterov`` is asked for without momentum or with dampening.
     """
+
+    at_least_zero: ClassVar[tuple[str, ...]] = ("lr", "momentum", "weight_decay")
+    counts_steps: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -54,31 +53,25 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        need_range("SGD", 0, lr=lr, momentum=momentum, weight_decay=weight_decay)
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError("SGD(): nesterov needs a momentum, and no dampening")
         options = {
             "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
             "maximize": maximize,
         }  # fmt: skip
         super().__init__(params, options)
 
-    def _change(self, p: Tensor, grad: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
-        numbers = {
-            "sign": -1.0 if group["maximize"] else 1.0,
-            "decay": group["weight_decay"],
-            "lr": group["lr"],
-        }
-        arrays = {"p": p._array, "g": grad}
-        if not group["momentum"]:
-            update(_plain, "SGD.step()", p, arrays, ("p",), numbers)
-            return
-        first = "momentum_buffer" not in state  # the first velocity is the gradient itself
-        if first:
-            state["momentum_buffer"] = np.zeros_like(p._array)
-        numbers |= {
-            "momentum": group["momentum"],
-            "share": 1.0 if first else 1 - group["dampening"],
-            "ahead": float(group["nesterov"]),
-        }
-        update(_with_momentum, "SGD.step()", p, {**arrays, "b": state["momentum_buffer"]}, ("p", "b"), numbers)
+    def _check(self, group: dict[str, Any]) -> None:
+        super()._check(group)
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError(
+                f"SGD(): nesterov needs a momentum above 0 and no dampening, and momentum is {group['momentum']}, dampening "
+                f"{group['dampening']}"
+            )
+
+    def _step(self, group: dict[str, Any], count: float, known: dict[str, Any]) -> Step:
+        momentum = group["momentum"]
+        if not momentum:
+            return Step(_sgd, {}, {"lr": group["lr"]})
+        # the first velocity is the gradient itself
+        share = 1 - group["dampening"] if "momentum_buffer" in known else 1.0
+        numbers = {"lr": group["lr"], "momentum": momentum, "share": share}
+        return Step(_sgd, {"momentum_buffer": 0.0}, numbers | ({"ahead": momentum} if group["nesterov"] else {}))
