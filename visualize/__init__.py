@@ -6,6 +6,7 @@ by side. They look at the result of a computation from outside, through its ``gr
 PyTorch: a graph of either can be shown.
 """
 
+from visualize.comparing import Comparison, compare
 from visualize.drawing import Drawing, GraphvizNotFound, draw
 from visualize.explaining import Explanation, Explanations, explain
 from visualize.player import Player, play
@@ -14,6 +15,7 @@ from visualize.scopes import Scope, module_scopes, scope
 from visualize.text import Text, get_graph
 
 __all__ = [
+    "Comparison",
     "Drawing",
     "Edge",
     "Explanation",
@@ -24,6 +26,7 @@ __all__ = [
     "Player",
     "Scope",
     "Text",
+    "compare",
     "draw",
     "explain",
     "get_graph",
