@@ -850,7 +850,7 @@ def test_the_picture_frames_the_place_and_thickens_the_way(t: Any) -> None:
     x, w = leaf(t, -2.0, -1.0), leaf(t, 1.0, 2.0)
     loss = (t.relu(x) * w).sum()
     why = explain(loss, x)
-    plain, svg = why.draw("a").source, why.draw("b").svg()
+    plain, svg = why.draw(prefix="a").source, why.draw(prefix="b").svg()
     assert "#2: [1, 2] becomes [0, 0]" in plain.replace("&#35;", "#")
     assert 'id="bn2"' in svg
     assert svg.count("carries&#45;zeros") == 1  # from relu on, zeros go along what is wired
@@ -959,3 +959,15 @@ def test_the_answer_agrees_with_pytorchs_backward(
 ) -> None:
     torch = pytest.importorskip("torch")
     agrees_with_backward(torch, *computed(torch, values, steps, wild))
+
+
+def test_a_large_graph_is_drawn_folded_around_the_place_with_the_way_through_its_boxes(t):
+    x = t.tensor([2.0], requires_grad=True)
+    h = x
+    for i in range(200):
+        h = t.relu(-h) if i == 100 else t.sinh(h * 0.5) * 2
+    drawing = explain(h.sum(), x).draw(theme="light")
+    assert "folded" in drawing.source
+    assert drawing.source.count("[label=<") < 30
+    assert "▲" in drawing.source
+    assert drawing.source.count("penwidth=4") >= 4

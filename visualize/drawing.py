@@ -157,6 +157,8 @@ class Drawing:
     """
 
     def __init__(self, source: str, text: Text, theme: Theme = "auto") -> None:
+        if theme not in THEMES:
+            raise ValueError(f"theme must be one of {', '.join(map(repr, THEMES))}, not {theme!r}")
         self.source = _darkened(source) if theme == "dark" else source
         self.text = text
         self.theme = theme
@@ -313,12 +315,6 @@ def picture(
     graph: Graph, *, paths: Paths | None = None, theme: Theme = "auto", prefix: str = "", marks: Marks | None = None
 ) -> Drawing:
     """The picture of a graph that was read."""
-    if theme not in THEMES:
-        raise ValueError(f"theme must be one of {', '.join(map(repr, THEMES))}, not {theme!r}")
-    if not re.fullmatch(r"([A-Za-z_][\w.-]*)?", prefix, re.ASCII):
-        raise ValueError(
-            f"prefix must be a letter and then letters, digits, '-', '_' or '.', so that ids are valid; not {prefix!r}"
-        )
     dot = frame([graph], prefix)
     body(dot, graph, paths=paths, prefix=prefix, marks=marks)
     return Drawing(str(dot.source), tree(graph), theme)
@@ -326,6 +322,10 @@ def picture(
 
 def frame(graphs: Sequence[Graph], prefix: str = "") -> graphviz.Digraph:
     """The paper that graphs are drawn on, with a legend of the lines that occur in them."""
+    if not re.fullmatch(r"([A-Za-z_][\w.-]*)?", prefix, re.ASCII):
+        raise ValueError(
+            f"prefix must be a letter and then letters, digits, '-', '_' or '.', so that ids are valid; not {prefix!r}"
+        )
     dot = graphviz.Digraph("gradient")
     dot.attr("graph", rankdir="TB", nodesep="0.4", ranksep="0.45", pad="0.2", bgcolor=COLORS["paper"][0], fontname=FONT)
     dot.attr("graph", label=_legend(graphs), labelloc="b", tooltip="gradient graph", id=f"{prefix}graph")

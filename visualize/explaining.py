@@ -29,7 +29,8 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from visualize.drawing import Drawing, Marks, picture
+from visualize.drawing import Drawing, Marks, Theme, picture
+from visualize.folding import fold
 from visualize.following import WIRED, Pass, follow, hand_on
 from visualize.formulas import formula
 from visualize.names import Names, tensors_by_name
@@ -185,16 +186,17 @@ class Explanation:
     def __repr__(self) -> str:
         return str(self)
 
-    def draw(self, prefix: str = "") -> Drawing:
-        """The graph as a picture: the way thick, the place framed with a remark, the rest pale.
+    def draw(self, *, theme: Theme = "auto", prefix: str = "") -> Drawing:
+        """The graph as a picture: the way thick, the place framed with a remark, the rest pale; folded where it is large.
 
         Args:
+            theme: as for `draw`.
             prefix: what the ids of nodes and edges begin with, for a page with several pictures.
         """
         assert self.graph is not None
-        edges = frozenset((edge.tail, edge.slot) for edge in self._way)
-        graph = _with_zeros(self.graph, self._zeros)
-        return picture(graph, prefix=prefix, marks=Marks(nodes=self._remarks, edges=edges, others="pale"))
+        graph = fold(_with_zeros(self.graph, self._zeros), unfold=self._remarks)
+        marks = Marks(nodes=self._remarks, edges=_along(graph, self._way), others="pale")
+        return picture(graph, theme=theme, prefix=prefix, marks=marks)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return _bundle(str(self), self.draw())
@@ -269,17 +271,20 @@ class Explanations(Sequence[Explanation]):
     def __repr__(self) -> str:
         return str(self)
 
-    def draw(self, prefix: str = "") -> Drawing:
-        """The graph as a picture: the places where gradients stop or turn are framed, each with a remark.
+    def draw(self, *, theme: Theme = "auto", prefix: str = "") -> Drawing:
+        """The graph as a picture: the places where gradients stop or turn are framed, each with a remark; folded where it is
+        large.
 
         Args:
+            theme: as for `draw`.
             prefix: what the ids of nodes and edges begin with, for a page with several pictures.
         """
         remarks: dict[int, str] = {}
         for each in self.answers:
             remarks |= {number: text for number, text in each._remarks.items() if number not in remarks}
         zeros = frozenset(edge for each in self.answers for edge in each._zeros)
-        return picture(_with_zeros(self.graph, zeros), prefix=prefix, marks=Marks(nodes=remarks))
+        graph = fold(_with_zeros(self.graph, zeros), unfold=remarks)
+        return picture(graph, theme=theme, prefix=prefix, marks=Marks(nodes=remarks))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return _bundle(str(self), self.draw())
@@ -292,6 +297,22 @@ def _with_zeros(graph: Graph, zeros: frozenset[tuple[int, int]]) -> Graph:
         edges = [replace(e, flow="zeros") if (e.tail, e.slot) in zeros and e.kind == "live" else e for e in node.edges]
         nodes.append(replace(node, edges=edges))
     return Graph(nodes, graph.output)
+
+
+def _along(graph: Graph, way: Sequence[Edge]) -> frozenset[tuple[int, int]]:
+    """The edges of a graph, which may be folded, that a way goes along."""
+    box = {number: node.number for node in graph.nodes for number in node.members}
+    exact = {(edge.tail, edge.slot) for edge in way}
+    joined = {(box.get(edge.tail, edge.tail), box.get(edge.head, edge.head), edge.kind) for edge in way}
+    return frozenset(
+        (edge.tail, edge.slot)
+        for edge in graph.edges
+        if (
+            (edge.tail, edge.head, edge.kind) in joined
+            if edge.tail in box or edge.head in box
+            else (edge.tail, edge.slot) in exact
+        )
+    )
 
 
 def _bundle(text: str, drawing: Drawing) -> dict[str, str]:
