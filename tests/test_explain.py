@@ -82,8 +82,8 @@ KNOWN = {
     "no_grad": ("no_grad", ""),
     "sample": ("Normal.sample()", "rsample()"),
     "argmax": ("argmax", "softmax"),
-    "comparison": ("a comparison is a step", "sigmoid"),
-    "cast": ("integers and bools carry no gradient", "floating-point"),
+    "comparison": ("A comparison is a step", "sigmoid"),
+    "cast": ("Integers and bools carry no gradient", "floating-point"),
 }
 """What this engine remembers of a cut: a part of the reason, and of a remedy."""
 

@@ -74,7 +74,7 @@ COPIED = Stop(
 )
 NO_GRAD = Stop(
     "missing",
-    "this was computed under no_grad(), where operations are not recorded.",
+    "This was computed under no_grad(), where operations are not recorded.",
     ("compute it outside no_grad(), if a gradient is wanted",),
 )
 

@@ -23,7 +23,7 @@ __all__: list[str] = []
 
 OVERWRITTEN = Stop(
     "zero",
-    "the value was written over: nothing computed later depends on what was there before, so zeros go back.",
+    "The value was written over: nothing computed later depends on what was there before, so zeros go back.",
     harmless=True,
 )
 

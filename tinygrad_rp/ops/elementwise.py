@@ -225,12 +225,16 @@ def _rounded_quotient(x: Any, y: Any, rounding_mode: str) -> Any:
     return quotient + ((quotient < 0) & (quotient * y != x))
 
 
+OF_A_SAMPLE = "of a random x (unbiased): the score function, cost.detach() * distribution.log_prob(x)"
+"""What is left where a step is to be differentiated in the mean over what was drawn before it."""
+
 STAIRS = Stop(
     "zero",
-    "rounding makes stairs of a line: flat wherever it is not jumping, so that zeros go back.",
+    "Rounding makes stairs of a line: flat wherever it is not jumping, so that zeros go back.",
     (
         "straight-through (biased): x + (round(x) - x).detach()",
         "do without the rounding while the gradient is computed",
+        OF_A_SAMPLE,
     ),
 )
 _div_rounded = elementwise(
@@ -544,8 +548,12 @@ sign = elementwise(
     stops={
         "x": Stop(
             "zero",
-            "the sign is a step: flat wherever it is not jumping, so that zeros go back.",
-            ("use a smooth step, tanh(x / temperature)", "straight-through (biased): x + (sign(x) - x).detach()"),
+            "The sign is a step: flat wherever it is not jumping, so that zeros go back.",
+            (
+                "use a smooth step, tanh(x / temperature)",
+                "straight-through (biased): x + (sign(x) - x).detach()",
+                OF_A_SAMPLE,
+            ),
         )
     },
     bools=True,
@@ -1388,10 +1396,11 @@ public(lambda self, condition, other: where(condition, self, other), name="where
 
 FLAT = Stop(
     "missing",
-    "a comparison is a step: flat wherever it is not jumping, so that its derivative is 0 and no gradient is wired.",
+    "A comparison is a step: flat wherever it is not jumping, so that its derivative is 0 and no gradient is wired.",
     (
         "use a smooth step, sigmoid((x - y) / temperature)",
         "use a straight-through estimator, with a backward of your own",
+        OF_A_SAMPLE,
     ),
 )
 
@@ -1421,7 +1430,7 @@ public(lambda self, other: ne(self, other) if _comparable(other) else NotImpleme
 
 TEST = Stop(
     "missing",
-    "whether a number is finite does not change as it moves, but for jumps, so that no gradient is wired.",
+    "Whether a number is finite does not change as it moves, but for jumps, so that no gradient is wired.",
     ("choose by it: where(isfinite(x), x, 0) hands the gradient to the x that are kept",),
 )
 

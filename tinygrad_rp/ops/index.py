@@ -949,7 +949,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 PLACES = Stop(
     "missing",
-    "where elements stand is a matter of integers: flat wherever it is not jumping, so that no gradient is wired.",
+    "Where elements stand is a matter of integers: flat wherever it is not jumping, so that no gradient is wired.",
     ("weigh the elements instead, with a smooth function of their values",),
 )
 _nonzero = operation(

@@ -1135,7 +1135,7 @@ det = operation(
 
 SIGN = Stop(
     "zero",
-    "the sign of a determinant is flat wherever it is not jumping, so no gradient goes back to the matrix.",
+    "The sign of a determinant is flat wherever it is not jumping, so no gradient goes back to the matrix.",
     ("use logabsdet, or det()",),
 )
 

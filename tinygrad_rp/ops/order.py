@@ -16,7 +16,7 @@ __all__ = ["argsort", "sort", "topk"]
 
 ORDER = Stop(
     "missing",
-    "the order of elements is a matter of integers: flat wherever it is not jumping, so that no gradient is wired.",
+    "The order of elements is a matter of integers: flat wherever it is not jumping, so that no gradient is wired.",
     ("use the sorted values, which carry a gradient", "relax it: softmax(x / temperature)"),
 )
 

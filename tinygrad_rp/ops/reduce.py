@@ -483,7 +483,7 @@ def norm(input: Tensor, p: Any = "fro", dim: Dim = None, keepdim: bool = False, 
 
 ARGMAX = Stop(
     "missing",
-    "the index of an extreme is an integer: it is flat wherever it is not jumping, so that no gradient is wired.",
+    "The index of an extreme is an integer: it is flat wherever it is not jumping, so that no gradient is wired.",
     ("relax it: softmax(x / temperature)", "use a straight-through estimator, with a backward of your own"),
 )
 

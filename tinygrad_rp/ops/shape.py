@@ -1071,7 +1071,7 @@ _cast = operation(
 )
 INTEGERS = Stop(
     "missing",
-    "integers and bools carry no gradient: turning numbers into them is a step, flat wherever it is not jumping.",
+    "Integers and bools carry no gradient: turning numbers into them is a step, flat wherever it is not jumping.",
     ("stay with floating-point numbers", "use a straight-through estimator, with a backward of your own"),
 )
 _cast_to_integer = operation(
