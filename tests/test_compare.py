@@ -583,3 +583,23 @@ def test_names_that_are_none_are_an_error():
     x = leaf(tinygrad_rp, 1.0)
     with pytest.raises(TypeError, match="names must be a dictionary"):
         compare(x.exp(), x.tanh(), ({"x": x}, 3))
+
+
+def test_settings_that_differ_in_a_late_digit_differ(torch):
+    x = leaf(torch, 1.0, 2.0)  # above 0, where neither value nor gradient tells
+    leaky = torch.nn.functional.leaky_relu
+    found = compare(leaky(x, 0.12341).sum(), leaky(x, 0.12344).sum(), {"x": x})
+    assert not found.same
+    assert any("0.12341 in a, 0.12344 in b" in said for said in found.differences)
+
+
+def test_a_leaf_that_differs_is_not_folded_away_in_the_picture(torch):
+    def chain(odd):
+        weights = {f"w{i}": torch.full((2, 2), odd if i == 30 else 0.5, requires_grad=True) for i in range(60)}
+        h = torch.ones(1, 2)
+        for w in weights.values():
+            h = torch.tanh(h @ w)
+        return h.sum(), weights
+
+    (a, names), (b, others) = chain(0.5), chain(0.25)
+    assert "<B>w30</B>" in compare(a, b, (names, others)).draw().source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import sys
@@ -14,6 +15,9 @@ from visualize.drawing import COLORS, Marks, picture
 from visualize.folding import fold
 from visualize.reading import read
 from visualize.scopes import module_scopes, place, scope
+
+HAS_GRAPHVIZ = shutil.which("dot") is not None or importlib.util.find_spec("pygraphviz") is not None
+needs_graphviz = pytest.mark.skipif(not HAS_GRAPHVIZ, reason="no Graphviz: neither dot nor pygraphviz")
 
 
 @pytest.fixture(params=["tinygrad_rp", "torch"])
@@ -405,3 +409,66 @@ def test_what_is_not_finite_in_a_large_value_is_counted(torch):
     x[4] = float("inf")
     x.requires_grad_()
     assert "else 1, 1 NaN, 1 infinite" in get_graph(x * 2, {"x": x})
+
+
+def test_a_leaf_that_is_asked_for_is_seen_beside_the_box_of_its_layer(torch):
+    weights = [torch.ones(3, 3, requires_grad=True) for _ in range(60)]
+    h = torch.ones(2, 3)
+    for w in weights:
+        h = torch.tanh(h @ w)
+    graph = read(h.sum())
+    number = graph.find(weights[30]).number
+    assert number not in {node.number for node in fold(graph).nodes}
+    assert number in {node.number for node in fold(graph, unfold=[number]).nodes}
+    assert "w30" in draw(h.sum(), {"w30": weights[30]}, unfold=weights[30]).source
+
+
+def test_heat_does_not_blame_an_error_of_a_rule_on_an_earlier_pass(torch):
+    class Wrong(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            raise ValueError("not today")
+
+    y = Wrong.apply(torch.tensor([1.0], requires_grad=True))
+    with pytest.raises(RuntimeError, match="not today") as error:
+        draw(y * 3, heat=True)
+    assert "retain_graph" not in str(error.value)
+
+
+@needs_graphviz
+def test_a_thousand_names_of_one_node_can_be_drawn(torch):
+    rows = torch.ones(1000, 1, requires_grad=True).unbind(0)
+    names = {f"{i} {'row' * 10}": rows[0] for i in range(1000)}
+    assert "999 row" not in draw((rows[0] + rows[1]).sum(), names).svg()
+
+
+@needs_graphviz
+def test_the_name_of_a_scope_is_no_markup(torch):
+    with scope("<i>(</i>") as part:
+        y = torch.tensor([1.0], requires_grad=True).exp() * 2
+    svg = draw(y, scopes=[part]).svg()
+    assert svg.count("&lt;i&gt;(&lt;/i&gt;") == 2  # the label and the tooltip
+
+
+def test_scopes_are_found_by_the_count_at_which_they_were_open(torch):
+    x = torch.tensor([1.0], requires_grad=True)
+    with scope("outer") as outer:
+        y = x.exp()
+        with scope("inner") as inner:
+            y = y.exp()
+        with scope("empty") as empty:
+            pass
+        y = y.exp()
+    y = y.exp()
+    scopes = [inner, outer, empty]
+    found = place(read(y), scopes)
+    assert [[scopes[i].name for i in found.get(number, ())] for number in range(4)] == [
+        [],
+        ["outer"],
+        ["outer", "inner"],
+        ["outer"],
+    ]

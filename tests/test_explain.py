@@ -971,3 +971,35 @@ def test_a_large_graph_is_drawn_folded_around_the_place_with_the_way_through_its
     assert drawing.source.count("[label=<") < 30
     assert "▲" in drawing.source
     assert drawing.source.count("penwidth=4") >= 4
+
+
+def test_a_cast_that_underflows_is_told_so() -> None:
+    t = pytest.importorskip("torch")
+    w = leaf(t, 1.0, 2.0, dtype="float16")
+    why = explain((w.float() * 1e-9).sum(), w)
+    assert why.verdict == "zero"
+    assert "smallest number that float16 holds" in why.reason
+
+
+def test_zeros_of_a_conjugate_are_zeros() -> None:
+    t = pytest.importorskip("torch")
+    w = leaf(t, 1.0, 2.0, dtype="complex64")
+    assert explain((w.conj() * t.zeros(2)).real.sum(), w).verdict == "zero"
+
+
+def test_hooks_on_the_way_are_told_since_they_do_not_run(t: Any) -> None:
+    w, v = leaf(t, 1.0, 2.0), leaf(t, 3.0, 4.0)
+    h = w * 2
+    h.register_hook(lambda g: g * 0)
+    loss = (h * v).sum()
+    assert any("hooks" in note and "(h)" in note for note in explain(loss, w, {"h": h, "w": w, "v": v}).notes)
+    assert not any("hooks" in note for note in explain(loss, v, {"h": h, "w": w, "v": v}).notes)
+    assert "hooks" in str(explain(loss))
+
+
+def test_what_would_write_to_grad_is_not_asked() -> None:
+    t = pytest.importorskip("torch")
+    linear, x = t.nn.Linear(2, 2), t.ones(1, 2, requires_grad=True)
+    why = explain(pytest.importorskip("torch.utils.checkpoint").checkpoint(linear, x, use_reentrant=True).sum(), x)
+    assert why.verdict == "unknown"
+    assert "was not asked" in why.reason and "raises" not in why.reason

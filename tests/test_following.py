@@ -208,3 +208,22 @@ def test_the_end_of_a_part_must_be_a_tensor_of_the_graph(torch):
         read(y, to=torch.ones(1, requires_grad=True))
     with pytest.raises(TypeError, match="to must be a tensor"):
         read(y, to=3)
+
+
+def test_a_rule_that_writes_to_grad_is_not_run():
+    torch = pytest.importorskip("torch")
+    linear, x = torch.nn.Linear(2, 2), torch.ones(1, 2, requires_grad=True)
+    y = pytest.importorskip("torch.utils.checkpoint").checkpoint(linear, x, use_reentrant=True).sum()
+    failures = follow(read(y), y).failures
+    assert list(failures) == [1] and "use_reentrant=False" in failures[1]
+    assert linear.weight.grad is None
+
+
+def test_variables_that_raise_when_asked_for_an_attribute_are_passed_over(torch):
+    class Settings(dict):
+        __getattr__ = dict.__getitem__  # raises a KeyError where hasattr() expects an AttributeError
+
+    settings = Settings(rate=0.1)
+    x = torch.tensor([1.0], requires_grad=True)
+    graph = read(x * settings.rate, "variables")
+    assert graph.find(x).names == ("x",)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import visualize
-from visualize import Drawing, Edge, Graph, GraphvizNotFound, Node, draw, get_graph, read
+from visualize import Drawing, Edge, Graph, GraphvizNotFound, Node, draw, get_graph, play, read
 
 HAS_GRAPHVIZ = shutil.which("dot") is not None or importlib.util.find_spec("pygraphviz") is not None
 needs_graphviz = pytest.mark.skipif(not HAS_GRAPHVIZ, reason="no Graphviz: neither dot nor pygraphviz")
@@ -449,7 +449,8 @@ def test_the_dot_of_the_straight_through_estimator_is_as_it_was_looked_at() -> N
         "n2 [label=<<B>BernoulliBackward0</B><BR/>"
         '<FONT POINT-SIZE="9" COLOR="#636363">random draw</FONT><BR/>y = [1]> '
         'class="sampling unreached" color="#B8B8B8" fillcolor="#FFFFFF" fontcolor="#636363" id=n2 margin="0,0" '
-        'penwidth=1 shape=hexagon style=filled tooltip="#2 BernoulliBackward0\ncomputes y ~ Bernoulli(p)\ny\nshape (1,), float64"]'
+        "penwidth=1 shape=hexagon style=filled "
+        'tooltip="#2 BernoulliBackward0\ncomputes y ~ Bernoulli(p)\ny\nshape (1,), float64"]'
     )
     assert parts["n3"] == (
         'n3 [label=<<FONT POINT-SIZE="15"><B>p</B></FONT><BR/>'
@@ -871,3 +872,63 @@ def test_what_was_written_over_gets_zeros_and_is_no_flat_step(name):
     text = get_graph((x + y).sum())
     assert text.count("─0─ #") >= 2 and text.count("written over") == 2
     assert "flat step" not in text
+
+
+@pytest.mark.parametrize(
+    ("kept", "value"),
+    [
+        ("shape", (7, 7)),
+        ("value", 3.0),
+        ("outputs", (1, 2)),
+        ("name", "mine"),
+        ("stops", ["me"]),
+        ("sources", [1]),
+        ("saved", {"k": 1}),
+    ],
+)
+def test_what_a_user_keeps_in_the_ctx_of_a_function_says_nothing_of_its_node(torch: Any, kept: str, value: Any) -> None:
+    class Sum(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            setattr(ctx, kept, value)
+            return x.sum()
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g.expand(3)
+
+    x = torch.ones(3, requires_grad=True)
+    graph = read(Sum.apply(x) * 2)
+    node = graph.nodes[1]
+    assert (node.title, node.shape, node.value, node.saved) == ("SumBackward", (), None, {})
+    assert [edge.kind for edge in node.edges] == ["live"]
+    assert "[2, 2, 2]" in play(Sum.apply(x) * 2).text
+    assert "‖g‖" in draw(Sum.apply(x) * 2, heat=True).source
+
+
+def test_a_checkpoint_is_not_computed_again_to_be_read(torch: Any) -> None:
+    calls = []
+
+    def part(x: Any) -> Any:
+        calls.append(1)
+        return torch.tanh(x * w) * w
+
+    x, w = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    y = pytest.importorskip("torch.utils.checkpoint").checkpoint(part, x, use_reentrant=False).sum()
+    get_graph(y)
+    draw(y)
+    assert len(calls) == 1
+
+
+def test_a_constant_is_not_given_the_name_of_another_tensor(torch: Any) -> None:
+    x, w = torch.ones(2, 2, requires_grad=True), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert "constant  w = " in get_graph(x * w, {"w": w})
+    assert "constant  value [[1, 3], [2, 4]]" in get_graph(x * w.t(), {"w": w})
+    for empty in (torch.ones(2, 2, device="meta"), torch.ones(0)):
+        x = torch.empty_like(empty, requires_grad=True)
+        assert "other" not in get_graph(x * empty, {"other": torch.ones_like(empty)})
+
+
+def test_sparse_tensors_may_have_names(torch: Any) -> None:
+    x, s = torch.ones(2, requires_grad=True), torch.eye(2).to_sparse()
+    assert "leaf x" in get_graph(x * 2, {"x": x, "s": s})

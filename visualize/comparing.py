@@ -355,7 +355,7 @@ class _Comparing:
             found.append(("dtype", str(x.dtype).rpartition(".")[2], str(y.dtype).rpartition(".")[2]))
         if is_alike and x.kind not in ("leaf", "noise", "constant"):
             kept = [key for key in sorted(x.saved) if _is_plain(x.saved[key]) and _is_plain(y.saved.get(key))]
-            found += [(key, show(x.saved[key]), show(y.saved[key])) for key in kept]
+            found += [(key, *_told_apart(x.saved[key], y.saved[key])) for key in kept]
         if {x.kind, y.kind} == {"noise", "constant"}:
             if is_alike:
                 found.append(("origin", _name(x), _name(y)))
@@ -531,6 +531,12 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return all(map(_is_plain, value))
     return isinstance(value, bool | int | float | complex | str)
+
+
+def _told_apart(x: Any, y: Any) -> tuple[str, str]:
+    """Two settings as text: in short, where that shows that they differ."""
+    here, there = show(x), show(y)
+    return (str(x), str(y)) if here == there and x != y else (here, there)
 
 
 def _agree(x: Any, y: Any) -> bool | None:

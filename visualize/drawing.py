@@ -31,7 +31,7 @@ import graphviz  # type: ignore[import-untyped]
 from visualize.files import write
 from visualize.folding import LIMIT
 from visualize.folding import fold as _fold
-from visualize.following import follow
+from visualize.following import follow, was_freed
 from visualize.formulas import formula
 from visualize.names import Names, tensors_by_name
 from visualize.reading import Edge, Graph, Node, between, ends_of, read_named
@@ -246,7 +246,7 @@ def draw(
         TypeError: ``t`` is neither a tensor nor a node, ``names`` is nothing that has names, or, for ``heat``, ``t`` is a node.
         ValueError: ``t`` is a tensor without any graph, no way leads from ``t`` to what ``to`` or ``unfold`` names, or
             ``theme``, ``fold`` or ``prefix`` is not one of those that there are.
-        RuntimeError: for ``heat``: what nodes had saved was freed by an earlier backward pass.
+        RuntimeError: for ``heat``: what nodes had saved was freed by an earlier backward pass, or a rule raised an error.
     """
     if not isinstance(fold, int) or (fold is not True and fold is not False and fold < 1):
         raise ValueError(f"fold must be True, False or a number of nodes from 1, not {fold!r}")
@@ -279,9 +279,14 @@ def _measure(graph: Graph, t: Any) -> None:
     followed = follow(graph, t)
     if followed.failures:
         number, why = next(iter(followed.failures.items()))
+        failed = f"#{number} {graph.nodes[number].title}"
+        if not was_freed(why):
+            raise RuntimeError(
+                f"heat=True runs the backward pass once more, and {failed} does not say what it hands on: {why}"
+            )
         raise RuntimeError(
-            f"heat=True needs what the nodes saved, and #{number} {graph.nodes[number].title} has it no more: {why} Draw before "
-            "backward(), or call backward(retain_graph=True)."
+            f"heat=True needs what the nodes saved, and {failed} has it no more: {why} Draw before backward(), or call "
+            "backward(retain_graph=True)."
         )
     for edge in graph.edges:
         found = summary(followed.along(edge))
@@ -636,8 +641,12 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uf
 """What XML, and so an SVG, cannot hold."""
 
 
+LONGEST = 1000
+"""Characters of the longest text of the user's: the names of a thousand rows make more, and Graphviz reads 16,384 a label."""
+
+
 def _clean(text: str) -> str:
-    return _UNPRINTABLE.sub("\ufffd", text)
+    return _UNPRINTABLE.sub("\ufffd", text if len(text) <= LONGEST else f"{text[:LONGEST]} …")
 
 
 def _font(text: str, *, bold: bool = False, size: int = 0, color: str = "") -> str:
@@ -652,7 +661,8 @@ def _font(text: str, *, bold: bool = False, size: int = 0, color: str = "") -> s
 
 def _plain(text: str) -> str:
     r"""Text of a user in a tooltip, where Graphviz reads ``&amp;``, then ``\n``, then ``\N``; both halve ``\\``."""
-    return str(graphviz.nohtml(_clean(text).replace("&", "&amp;").replace("\\", 4 * "\\")))
+    escaped: str = graphviz.nohtml(_clean(text).replace("&", "&amp;").replace("\\", 4 * "\\"))
+    return escaped  # a str of its own kind, which says that it is no markup, even if it begins with <
 
 
 # ------------------------------------------------------------------------------------------------------------ rendering

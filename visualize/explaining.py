@@ -31,10 +31,10 @@ import numpy as np
 
 from visualize.drawing import Drawing, Marks, Theme, picture
 from visualize.folding import fold
-from visualize.following import WIRED, Pass, follow, hand_on
+from visualize.following import NOT_ASKED, WIRED, Pass, follow, hand_on, was_freed
 from visualize.formulas import formula
 from visualize.names import Names, tensors_by_name
-from visualize.reading import Edge, Graph, Node, read_named
+from visualize.reading import Edge, Graph, Node, declared, read_named
 from visualize.remedies import (
     ANOMALY,
     BETTER_TOGETHER,
@@ -76,8 +76,9 @@ def explain(
 ) -> Explanation | Explanations:
     """Say in words why a gradient is what it is: zero, None, NaN, tiny, or alive.
 
-    The pass is followed here once more, with its numbers. Nothing is changed by it, and hooks do not run. Ask before
-    ``backward()``, or call ``backward(retain_graph=True)``: what a pass freed, nobody can follow.
+    The pass is followed here once more, with its numbers. Nothing is changed by it, and hooks do not run; a checkpoint runs
+    its part of the forward pass again, once for each value that it needs. Ask before ``backward()``, or call
+    ``backward(retain_graph=True)``: what a pass freed, nobody can follow.
 
     Args:
         loss: a tensor, of this engine or of PyTorch. Where it has several elements, the pass begins with ones, as if its
@@ -113,7 +114,7 @@ def explain(
     if names is not None:  # who names tensors asks about them
         answers += [search.outside(t, name) for name, t in outside.items()]
         outside = {}
-    return Explanations(answers, search.graph, search.notes(), tuple(outside))
+    return Explanations(answers, search.graph, (*search.notes(), *search.hooks()), tuple(outside))
 
 
 def _check(loss: Any, parameter: Any, gradient: Any, tiny: float) -> None:
@@ -474,8 +475,12 @@ class _Search:
         self.incoming: list[list[Edge]] = [[] for _ in self.graph.nodes]
         for edge in self.graph.edges:
             self.incoming[edge.head].append(edge)
+        self.surrogates = [edge for edge in self.graph.edges if edge.kind == "surrogate"]
+        self.stopping = [edge for edge in self.graph.edges if edge.kind in ("missing", "zero") and not edge.harmless]
+        self.hooked = _hooked(self.graph, names)
         self._handed: dict[tuple[int, int], _Size | None] = {}
         self._arrived: dict[tuple[int, int], _Size | None] = {}
+        self._main: dict[tuple[int, int | None], Edge | None] = {}
 
     # what the numbers are
 
@@ -515,16 +520,20 @@ class _Search:
     def main_way(self, number: int, output: int | None = None) -> tuple[Edge, ...]:
         """The way by which most of a node's gradient came: at each meeting, that of the largest contribution."""
         edges: list[Edge] = []
-        while number:
-            candidates = self.contributions(number, self.main_output(number) if output is None else output)
-            if not candidates:
-                break
-            if len(candidates) == 1:
-                edges += candidates
-            else:
-                edges.append(max(candidates, key=lambda edge: size.largest if (size := self.handed(edge)) else 0.0))
-            number, output = edges[-1].tail, None
+        while number and (edge := self.main_edge(number, output)) is not None:
+            edges.append(edge)
+            number, output = edge.tail, None
         return tuple(reversed(edges))
+
+    def main_edge(self, number: int, output: int | None) -> Edge | None:
+        """The edge that brought most to an output of a node, by default the one at which most arrived."""
+        key = number, output
+        if key not in self._main:  # every leaf is asked about, and the ways to all of them begin alike
+            candidates = self.contributions(number, self.main_output(number) if output is None else output)
+            self._main[key] = max(
+                candidates, key=lambda edge: size.largest if (size := self.handed(edge)) else 0.0, default=None
+            )
+        return self._main[key]
 
     def leading_to(self, number: int, kinds: Iterable[str] | None = None) -> set[int]:
         """The nodes from which a way leads to a node, by edges of some kinds, and the node itself."""
@@ -602,6 +611,13 @@ class _Search:
         return (
             f"{self.loss_name} has {size.count} elements: the pass begins with ones, as if {self._sum()} was meant.",
         )
+
+    def hooks(self, number: int | None = None) -> Iterator[str]:
+        """What there is to say of hooks on the ways to a node; by default, of all."""
+        ahead = self.leading_to(number, WIRED) if number is not None and self.hooked else None
+        hooked = [_called(self.graph.nodes[n]) for n in self.hooked if ahead is None or n in ahead]
+        if hooked:
+            yield f"There are hooks at {_listed(hooked, FEW)}. They do not run here, and may change the gradient on its way."
 
     def _sum(self) -> str:
         return "its sum" if " " in self.loss_name else f"{self.loss_name}.sum()"
@@ -757,6 +773,21 @@ def _read(loss: Any, names: Mapping[str, Any]) -> Graph:
     raise ValueError(said)
 
 
+def _hooked(graph: Graph, names: Mapping[str, Any]) -> list[int]:
+    """The operations at which hooks may change a gradient, as far as can be seen: PyTorch tells it of known tensors alone."""
+    tensors = {id(t.grad_fn) for t in names.values() if t.grad_fn is not None and getattr(t, "_backward_hooks", None)}
+    return [
+        node.number
+        for node in graph.nodes
+        if node.kind != "leaf"
+        and (
+            id(node.item) in tensors
+            or node.title == "BackwardHookFunctionBackward"  # of a module's full backward hooks
+            or getattr(declared(node.item, "notes"), "hooks", None)
+        )
+    ]
+
+
 def _numbers(way: Sequence[Edge]) -> tuple[int, ...]:
     return (way[0].tail, *(edge.head for edge in way)) if way else ()
 
@@ -846,6 +877,7 @@ class _Answer:
             yield f"{_start(grad)} {held}."
         elif t.grad is None:
             yield f"{_start(grad)} is None as yet: no backward() ran since, or zero_grad() cleared it."
+        yield from self.search.hooks(self.node.number)
         hooks = getattr(t, "_backward_hooks", None) or getattr(getattr(self.node.item, "notes", None), "hooks", None)
         if hooks and self.node.kind == "leaf":
             yield f"{name} has hooks, which do not run here: they may change what backward() puts into {grad}."
@@ -876,8 +908,10 @@ class _Answer:
         graph = search.graph
         message = " ".join(search.passing.failures[failed].split())
         place = _called(graph.nodes[failed])
-        freed = "freed" in message or "second time" in message
-        if freed:
+        freed, not_asked = was_freed(message), NOT_ASKED.get(graph.nodes[failed].title)
+        if not_asked is not None:
+            why = f"{place} was not asked what it hands on: {not_asked}"
+        elif freed:
             why = f"What {place} had saved for its gradient was freed by backward(), so the pass cannot be followed through it."
         else:
             said = textwrap.shorten(message, 200, placeholder=" …")
@@ -911,8 +945,8 @@ class _Answer:
             remedies=remedies,
             place=failed,
             way=way,
-            brief=f"#{failed} was freed by backward()" if freed else f"#{failed} raises an error",
-            remarks={failed: "freed by backward()" if freed else "raises an error"},
+            brief=f"#{failed} {'was freed by backward()' if freed else 'was not asked' if not_asked else 'raises an error'}",
+            remarks={failed: "freed by backward()" if freed else "not asked" if not_asked else "raises an error"},
         )
 
     # none
@@ -922,10 +956,8 @@ class _Answer:
         search, nodes = self.search, self.search.graph.nodes
         return [
             edge
-            for edge in search.graph.edges
-            if edge.kind in ("missing", "zero")
-            and not edge.harmless
-            and edge.head in leading
+            for edge in search.stopping
+            if edge.head in leading
             and (nodes[edge.tail].receives == "gradient" if by_wires else search.largest(edge.tail) > 0)
         ]
 
@@ -1130,8 +1162,8 @@ class _Answer:
             product = np.abs(arrived.astype(np.float64)) * np.abs(derivative / asked).astype(np.float64)
             if not product.any():
                 return "elsewhere"
-            # array_of turns the numbers of half precision into others
-            least = 6.1e-5 if str(g.dtype) == "torch.float16" else np.finfo(derivative.dtype).tiny
+            # array_of turns the numbers of half precision into others; and a cast hands on another dtype than arrived
+            least = 6.1e-5 if str(probe.dtype) == "torch.float16" else np.finfo(derivative.dtype).tiny
             return "underflow" if product.max() < least else "cancels"
         positive = self._asked(node, edge, {output: each.abs() for output, each in there.items()})
         return "elsewhere" if _is_zero(_size(positive)) else "cancels"
@@ -1329,17 +1361,14 @@ class _Answer:
         else:
             reason = f"It is the sum of what {len(alive)} ways bring: {self._brought(alive)}."
         way = search.main_way(self.node.number, self.output)
-        leading = search.leading_to(self.node.number)
+        leading = search.leading_to(self.node.number) if search.surrogates or search.stopping else set()
         notes = []
         remarks: dict[int, str] = {}
         place = None
         surrogates = [
             edge
-            for edge in graph.edges
-            if edge.kind == "surrogate"
-            and edge.head in leading
-            and not _is_zero(search.handed(edge))
-            and search.handed(edge)
+            for edge in search.surrogates
+            if edge.head in leading and not _is_zero(search.handed(edge)) and search.handed(edge)
         ]
         for edge in surrogates[:2]:
             reason += (

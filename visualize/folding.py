@@ -11,7 +11,7 @@ network stays to be seen, with an edge that says "× 50"); and that a gradient s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,12 +75,12 @@ def fold(
             if len(path) >= depth:
                 groups.setdefault(path[:depth], []).append(number)
         wanted = [_Group(numbers, path[-1]) for path, numbers in groups.items() if not seen & set(numbers)]
-        folded = _contract(graph, wanted)
+        folded = _contract(graph, wanted, seen)
         if len(folded.nodes) <= limit:
             return folded
     if scopes and len(folded.nodes) < len(graph.nodes):
         return folded if len(folded.nodes) <= 3 * limit else _by_pieces(graph, limit, seen)
-    folded = _contract(graph, _repeats(graph, seen))
+    folded = _contract(graph, _repeats(graph, seen), seen)
     return folded if len(folded.nodes) <= 2 * limit else _by_pieces(graph, limit, seen)
 
 
@@ -203,18 +203,19 @@ def _by_pieces(graph: Graph, limit: int, seen: set[int]) -> Graph:
             groups.append([number])
         else:
             groups[-1].append(number)
-    return _contract(graph, [_Group(group) for group in groups], leaves=limit // 2)
+    return _contract(graph, [_Group(group) for group in groups], seen, leaves=limit // 2)
 
 
 # ------------------------------------------------------------------------------------------------------------ the boxes
 
 
-def _contract(graph: Graph, groups: Iterable[_Group], leaves: int | None = None) -> Graph:
+def _contract(graph: Graph, groups: Iterable[_Group], seen: Collection[int], leaves: int | None = None) -> Graph:
     """Make a box of each group of operations, with the leaves, noise and constants that are used there alone.
 
     Args:
         graph: what was read.
         groups: what goes into each box. A group that a way leaves and enters again is left as it is.
+        seen: leaves, noise and constants, by number, that stay outside.
         leaves: so many leaves may be used by several boxes and be seen; if there are more, they are folded too.
     """
     wanted = [group for group in groups if len(group.numbers) > 1]
@@ -231,12 +232,16 @@ def _contract(graph: Graph, groups: Iterable[_Group], leaves: int | None = None)
             users.setdefault(edge.head, []).append(edge)
     for number, edges in users.items():
         where = box.get(edges[0].tail)
-        if where is not None and all(box.get(edge.tail) == where for edge in edges):
+        if number not in seen and where is not None and all(box.get(edge.tail) == where for edge in edges):
             shared = graph.nodes[number].kind == "leaf" and made[where].times > 1 and len(edges) > 1
             if not shared:  # by several repetitions
                 box[number] = where
     if leaves is not None:
-        shown = [node.number for node in graph.nodes if node.kind in STUBS and node.number not in box]
+        shown = [
+            node.number
+            for node in graph.nodes
+            if node.kind in STUBS and node.number not in box and node.number not in seen
+        ]
         if len(shown) > leaves:
             box |= dict.fromkeys(shown, shown[0])
             made[shown[0]] = _Group(shown)

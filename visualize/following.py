@@ -17,12 +17,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from visualize.reading import Edge, Graph, Node
+from visualize.reading import Edge, Graph, Node, declared
 
-__all__ = ["Pass", "follow", "hand_on"]
+__all__ = ["Pass", "follow", "hand_on", "was_freed"]
 
 WIRED = ("live", "zero", "surrogate")
 """The kinds of edges that a node hands something to."""
+
+NOT_ASKED = {
+    "CheckpointFunctionBackward": "checkpoint(…, use_reentrant=True) runs backward() inside, which would write to the .grad of "
+    "parameters. With use_reentrant=False, the pass can be followed."
+}
+"""Nodes whose rule is not run, since it changes what is not its own, and why, by name."""
 
 
 @dataclass(slots=True)
@@ -88,6 +94,11 @@ def follow(graph: Graph, t: Any, gradient: Any = None) -> Pass:
     return result
 
 
+def was_freed(failure: str) -> bool:
+    """Whether a node failed since an earlier backward pass had freed what it saved, by the message."""
+    return "freed" in failure or "second time" in failure
+
+
 def hand_on(node: Node, arrived: dict[int, Any], like: Any) -> Sequence[Any]:
     """What a node makes of gradients.
 
@@ -100,11 +111,14 @@ def hand_on(node: Node, arrived: dict[int, Any], like: Any) -> Sequence[Any]:
         One gradient an input; ``None`` where there is none.
 
     Raises:
-        Exception: whatever the rule raises; RuntimeError where what it needs was freed, or changed in place since.
+        Exception: whatever the rule raises; RuntimeError where what it needs was freed, or changed in place since, or where
+            the rule would change more than it hands on.
     """
+    if node.title in NOT_ASKED:
+        raise RuntimeError(NOT_ASKED[node.title])
     item = node.item
     outputs: Sequence[Any] = getattr(item, "_input_metadata", None) or ()
-    count = getattr(item, "outputs", None) or len(outputs) or max(arrived) + 1
+    count = declared(item, "outputs") or len(outputs) or max(arrived) + 1
     gradients = [arrived.get(i) for i in range(count)]
     if callable(item):
         handed = item(*gradients)

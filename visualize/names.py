@@ -81,8 +81,15 @@ def _inside(name: str, value: Any, depth: int) -> Iterator[tuple[str, Any]]:
 
 
 def _is_tensor(value: Any) -> bool:
-    return not isinstance(value, type) and hasattr(value, "grad_fn") and hasattr(value, "requires_grad")
+    return not isinstance(value, type) and _has(value, "grad_fn") and _has(value, "requires_grad")
 
 
 def _is_module(value: Any) -> bool:
-    return not isinstance(value, type) and callable(getattr(value, "named_parameters", None))
+    return not isinstance(value, type) and _has(value, "named_parameters") and callable(value.named_parameters)
+
+
+def _has(value: Any, attribute: str) -> bool:
+    try:
+        return hasattr(value, attribute)
+    except Exception:  # some variables have a __getattr__ that raises what it likes, such as a KeyError
+        return False

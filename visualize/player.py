@@ -37,10 +37,10 @@ import numpy as np
 
 from visualize import files
 from visualize.drawing import GraphvizNotFound, picture
-from visualize.following import WIRED, Pass, follow
+from visualize.following import WIRED, Pass, follow, was_freed
 from visualize.formulas import Formula, formula
 from visualize.names import Names, tensors_by_name
-from visualize.reading import Edge, Graph, Node, read_named
+from visualize.reading import Edge, Graph, Node, declared, read_named
 from visualize.text import KINDS, Text, tree
 from visualize.values import array_of, count, show
 
@@ -414,7 +414,7 @@ class _Story:
         return Block(f"Added to {name}", text, rows)
 
     def _gone(self, failure: str) -> Block:
-        if "freed" in failure:
+        if was_freed(failure):
             text = "What this node had saved for its rule was freed by an earlier backward(). So what it hands on is not known."
             return Block("The numbers are gone", text, look="gone", remedies=_instead_of_freeing(self.graph))
         return Block("This node cannot say what it hands on", failure, look="gone")
@@ -603,7 +603,7 @@ def _grad(leaf: Node) -> str:
 
 
 def _of_output(node: Node, output: int) -> str:
-    return f" for output {output}" if output or getattr(node.item, "outputs", 1) > 1 else ""
+    return f" for output {output}" if output or (declared(node.item, "outputs") or 1) > 1 else ""
 
 
 def _reason(edge: Edge) -> str:

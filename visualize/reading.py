@@ -394,9 +394,18 @@ def _key(item: Any) -> int:
 
 
 def _variable(item: Any) -> Any:
-    variable = getattr(item, "variable", None)
-    # A Function written by a user may keep something under this name, too; but it has inputs.
+    variable = declared(item, "variable")
     return None if variable is None or item.next_functions else variable
+
+
+def declared(item: Any, what: str) -> Any:
+    """What an engine's node says of itself, or ``None``. In PyTorch the node of a user's Function is also the ``ctx`` in which
+    the user keeps things, ``ctx.shape`` perhaps, which say nothing of the node."""
+    return None if is_ctx(item) else getattr(item, what, None)
+
+
+def is_ctx(item: Any) -> bool:
+    return hasattr(type(item), "needs_input_grad")
 
 
 def _open(item: Any) -> tuple[Node, list[Any]]:
@@ -410,7 +419,7 @@ def _open(item: Any) -> tuple[Node, list[Any]]:
         node.shape, node.dtype = _shape(variable), getattr(variable, "dtype", None)
         ways = []
     else:
-        node = Node(-1, "operation", _title(item), value=getattr(item, "value", None), item=item)
+        node = Node(-1, "operation", _title(item), value=declared(item, "value"), item=item)
         node.shape, node.dtype = _output(item)
         node.saved = _saved(item)
         ways = list(_ways(item, node))
@@ -424,8 +433,8 @@ def _open(item: Any) -> tuple[Node, list[Any]]:
 def _ways(item: Any, node: Node) -> Iterator[tuple[Edge, Any]]:
     """The edges of an operation, each with what it leads to."""
     pairs = item.next_functions
-    stops = getattr(item, "stops", None) or _stops_by_name(item, node.title, len(pairs))
-    sources: Any = getattr(item, "sources", None) or (None,) * len(pairs)
+    stops = declared(item, "stops") or _stops_by_name(item, node.title, len(pairs))
+    sources: Any = declared(item, "sources") or (None,) * len(pairs)
     for slot, (target, output) in enumerate(pairs):
         stop, source = stops[slot], sources[slot]
         if target is not None:
@@ -458,7 +467,7 @@ def _by_source(source: Any, slot: int) -> tuple[Edge, Any]:
 
 
 def _title(item: Any) -> str:
-    return str(item.name()).removeprefix("torch::autograd::")
+    return str(type(item).name(item)).removeprefix("torch::autograd::")
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
@@ -468,18 +477,30 @@ def _shape(value: Any) -> tuple[int, ...] | None:
 
 def _saved(item: Any) -> dict[str, Any]:
     """What a node keeps, by name; of PyTorch's nodes without what is ``None`` and what is no longer to be had."""
-    saved = getattr(item, "saved", None)
+    saved = declared(item, "saved")
     if isinstance(saved, Mapping):
         return dict(saved)
+    if is_ctx(item):
+        return {}
     kept = {}
     for attribute, name in _saved_names(item.__class__):
         try:
+            if _is_packed(getattr(item, f"_raw{attribute}", None)):
+                continue
             value = getattr(item, attribute)
         except (RuntimeError, AttributeError):  # freed by a backward pass, or changed in place
             continue
         if value is not None:
             kept[name] = value
     return kept
+
+
+def _is_packed(raw: Any) -> bool:
+    """Whether a saved tensor is to be unpacked by a function of the user's: a checkpoint would run its part of the forward pass
+    once more for each of them."""
+    return any(
+        getattr(each, "unpack_hook", None) is not None for each in (raw if isinstance(raw, tuple | list) else (raw,))
+    )
 
 
 @functools.cache
@@ -496,8 +517,8 @@ def _constant(item: Any, saved: Mapping[str, Any], slot: int) -> Any:
 
 def _output(item: Any) -> tuple[tuple[int, ...] | None, Any]:
     """Shape and dtype of the first output of an operation; PyTorch's nodes keep them elsewhere."""
-    if getattr(item, "shape", None) is not None:
-        return _shape(item), getattr(item, "dtype", None)
+    if declared(item, "shape") is not None:
+        return _shape(item), declared(item, "dtype")
     outputs: Any = getattr(item, "_input_metadata", None) or ()
     first = next(iter(outputs), None)
     return _shape(first), getattr(first, "dtype", None)
@@ -572,8 +593,11 @@ def _id_of_array(t: Any) -> int:
 
 def _memory(t: Any) -> tuple[Any, ...] | None:
     """Where PyTorch keeps the elements of a tensor, and which of them it shows."""
-    pointer = getattr(t, "data_ptr", None)
-    return (pointer(), _shape(t), getattr(t, "dtype", None)) if callable(pointer) else None
+    try:
+        place = t.data_ptr()  # 0 where there is none: of an empty tensor, or of a meta tensor
+        return (place, _shape(t), t.stride(), t.dtype) if place else None
+    except (AttributeError, RuntimeError, TypeError):  # of a sparse tensor, for example
+        return None
 
 
 def _let_flow(nodes: list[Node]) -> None:

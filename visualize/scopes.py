@@ -13,7 +13,11 @@ its end. So a program that uses no scopes pays nothing for them.
 
 from __future__ import annotations
 
+import bisect
+import itertools
+import operator
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,14 +39,6 @@ class Scope:
 
     name: str
     spans: list[tuple[str, int, int]] = field(default_factory=list)
-
-    def holds(self, item: Any) -> bool:
-        """Whether an operation was recorded here."""
-        number = getattr(item, "_sequence_nr", None)
-        if number is None:
-            return False
-        count, engine = number(), _engine_of(item)
-        return any(engine == name and begin <= count < end for name, begin, end in self.spans)
 
     def _begin(self) -> dict[str, int]:
         return _counts()
@@ -119,13 +115,31 @@ def module_scopes(model: Any, name: str = "") -> Iterator[list[Scope]]:
 def place(graph: Graph, scopes: Sequence[Scope]) -> dict[int, tuple[int, ...]]:
     """For each operation that belongs to scopes, by number, these scopes, the outermost first, as places in ``scopes``."""
     size = [sum(end - begin for _, begin, end in each.spans) for each in scopes]
-    order = sorted(range(len(scopes)), key=lambda i: (-size[i], i))
+    # All begins and ends, of each engine, in the order of the count; between two of them, the same scopes are open.
+    marks: dict[str, list[tuple[int, int, int]]] = {}
+    for i, each in enumerate(scopes):
+        for engine, begin, end in each.spans:
+            marks.setdefault(engine, []).extend([(begin, 1, i), (end, -1, i)] if begin < end else [])
+    starts: dict[str, list[int]] = {}
+    open_from: dict[str, list[tuple[int, ...]]] = {}
+    for engine, changes in marks.items():
+        times = Counter[int]()
+        starts[engine], open_from[engine] = [], []
+        for count, group in itertools.groupby(sorted(changes), key=operator.itemgetter(0)):
+            for _, change, i in group:
+                times[i] += change
+            times = +times  # without those that are closed
+            starts[engine].append(count)
+            open_from[engine].append(tuple(sorted(times, key=lambda i: (-size[i], i))))
     found = {}
     for node in graph.nodes:
-        if node.item is not None and node.kind != "leaf":
-            inside = tuple(i for i in order if scopes[i].holds(node.item))
-            if inside:
-                found[node.number] = inside
+        number = getattr(node.item, "_sequence_nr", None)
+        if number is None or node.kind == "leaf":
+            continue
+        engine = _engine_of(node.item)
+        place = bisect.bisect_right(starts.get(engine, []), number()) - 1
+        if place >= 0 and open_from[engine][place]:
+            found[node.number] = open_from[engine][place]
     return found
 
 

@@ -75,6 +75,8 @@ def array_of(value: Any) -> np.ndarray[Any, Any] | None:
                 "torch.float16",
             ):  # NumPy does not know the one, overflows in the other
                 value = value.float()
+            for lazily in ("resolve_conj", "resolve_neg"):  # PyTorch marks a conjugate, and computes it later
+                value = getattr(value, lazily, lambda value=value: value)()
             value = value.numpy()
         array = np.asarray(value)
     except (AttributeError, RuntimeError, TypeError, ValueError, NotImplementedError):
