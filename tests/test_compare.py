@@ -113,7 +113,7 @@ def test_the_two_spellings_of_straight_through_hand_the_same_gradient_to_the_lea
     assert found.summary.startswith("At p, the same gradient arrives in both.")
     said = ["only in detach: AddBackward0 #2", "only in Function: StepBackward #2"]
     if torch is tinygrad_rp:
-        said[1:] = ["only in detach: cut off by detach #4", said[1] + " (hands on a stand-in)"]
+        said[1:] = ["only in detach: cut off by detach #4", said[1] + " (hands on a surrogate)"]
     assert list(found.differences) == said
 
 
@@ -180,7 +180,7 @@ def test_the_same_code_in_both_engines_is_the_same_computation_and_noise_is_told
     assert found.same
     (remark,) = found.remarks
     assert remark == (
-        "known of ours alone, since PyTorch keeps no record of noise, cuts and stand-ins: noise from randn #3 (eps)"
+        "known of ours alone, since PyTorch keeps no record of noise, cuts and surrogates: noise from randn #3 (eps)"
     )
     assert "Not counted:" in str(found)
     other = compare(b, a, (names_b, names_a), titles=("PyTorch", "ours"))
@@ -209,7 +209,7 @@ def test_cuts_and_stand_ins_that_only_this_engine_knows_are_not_counted(pytorch)
     found = compare(a, b, (names_a, names_b), titles=("ours", "PyTorch"))
     assert found.differences == ()
     (remark,) = found.remarks
-    assert "cut off by detach #" in remark and "is a stand-in" in remark
+    assert "cut off by detach #" in remark and "is a surrogate" in remark
 
 
 def test_a_live_edge_in_pytorch_where_this_engine_cut_is_a_difference_all_the_same(pytorch):

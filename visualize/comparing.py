@@ -9,7 +9,7 @@ with the cost ``z**2``. `visualize.matching` finds the counterparts; what has no
     only in reparameterised: AddBackward0 #1 (z)
     …
 
-PyTorch keeps no record of noise, of cuts and of what is a stand-in for a derivative. Beside a graph that does, these are
+PyTorch keeps no record of noise, of cuts and of surrogates. Beside a graph that does, these are
 therefore told apart from the differences.
 """
 
@@ -315,7 +315,7 @@ class _Comparing:
             if e.output != f.output:
                 sentence = f"{way} is from output {e.output} in {self.titles[0]}, {f.output} in {self.titles[1]}"
             elif self.forgetful is not None and {e.kind, f.kind} == {"live", "surrogate"}:
-                self.unrecorded[f"{way} is a stand-in"] = None
+                self.unrecorded[f"{way} is a surrogate"] = None
                 return False
             else:
                 sentence = f"{way} is {_kind(e)} in {self.titles[0]}, {_kind(f)} in {self.titles[1]}"
@@ -448,7 +448,7 @@ class _Comparing:
         if self.forgetful is None or not self.unrecorded:
             return ()
         keeper, told = self.titles[1 - self.forgetful], "; ".join(_at_most(list(self.unrecorded), "of these"))
-        return (f"known of {keeper} alone, since PyTorch keeps no record of noise, cuts and stand-ins: {told}",)
+        return (f"known of {keeper} alone, since PyTorch keeps no record of noise, cuts and surrogates: {told}",)
 
     def summary(self) -> str:
         """What it comes to, in a few sentences."""
@@ -502,12 +502,12 @@ def _name(node: Node, short: bool = False) -> str:
     elif node.kind != "operation":
         said.insert(0, KINDS[node.kind])
     elif any(edge.kind == "surrogate" for edge in node.edges):
-        said.insert(0, "hands on a stand-in")
+        said.insert(0, "hands on a surrogate")
     return title if short else f"{title} #{node.number}" + (f" ({', '.join(said)})" if said else "")
 
 
 def _kind(edge: Edge) -> str:
-    return "a stand-in" if edge.kind == "surrogate" else edge.kind
+    return "a surrogate" if edge.kind == "surrogate" else edge.kind
 
 
 def _arriving(node: Node) -> str:

@@ -491,7 +491,8 @@ def _saved(item: Any) -> dict[str, Any]:
         except (RuntimeError, AttributeError):  # freed by a backward pass, or changed in place
             continue
         if value is not None:
-            kept[name] = value
+            # a negative dimension comes out of PyTorch as an unsigned number
+            kept[name] = value - 2**64 if type(value) is int and value >= 2**63 else value
     return kept
 
 
