@@ -11,7 +11,7 @@ BROWSER := $(VENV)/.browser
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make tour    run the lessons, draw their graphs, and write one page to open: build/tour/index.html"
+	@echo "make tour    run the lessons and build a site of them, to open from disk: build/tour/index.html"
 	@echo "make test    run ruff, mypy and the tests"
 	@echo "make clean   remove .venv and everything that was built"
 	@echo "make bench   time this engine beside PyTorch, JAX and others, in about ten minutes"
