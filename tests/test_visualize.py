@@ -412,7 +412,7 @@ def chain(n: int) -> Operation:
 
 
 def test_a_deep_chain_is_read_and_printed_without_recursion_and_every_node_is_shown_once() -> None:
-    n = 100_000
+    n = 30_000
     root = chain(n)
     try:
         assert len(read(root).nodes) == n + 1
