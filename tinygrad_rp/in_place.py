@@ -167,7 +167,7 @@ def change(tensor: Tensor, out: Tensor, name: str) -> Tensor:
 
 
 TAKEN_AS_INTEGERS = Stop(
-    "missing", "the value was written into a tensor of integers or bools, which carry no gradient."
+    "missing", "The value was written into a tensor of integers or bools, which carry no gradient."
 )
 
 

@@ -93,7 +93,7 @@ def compare(a: Any, b: Any, names: Names = None, *, titles: tuple[str, str] = ("
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Two graphs that were compared. It prints as text, and a notebook shows it as a picture.
+    """Two graphs that were compared. It prints as text, and a notebook shows it as a picture. It keeps both alive, to draw them.
 
     Args:
         a: the one.

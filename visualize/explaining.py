@@ -144,7 +144,7 @@ def _is_of_engine(t: Any, other: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer for one tensor. ``print`` shows it, and a notebook shows it with the picture.
+    """The answer for one tensor. ``print`` shows it, and a notebook shows it with the picture. It keeps the graph alive.
 
     Args:
         verdict: in a word, what its gradient is; see `Verdict`.
@@ -671,7 +671,11 @@ class _Search:
         loss = self.loss_name
         if not t.requires_grad:
             reason = f"{name}.requires_grad is False: what is computed from {name} is not recorded."
-            remedy = f"{name}.requires_grad_() before {loss} is computed, if a gradient is wanted"
+            whole = any(kind in str(t.dtype) for kind in ("int", "bool"))
+            cast = (
+                f"a floating-point dtype for {name}, since integers and bools carry no gradient; then " if whole else ""
+            )
+            remedy = f"{cast}{name}.requires_grad_() before {loss} is computed, if a gradient is wanted"
             return self._no_way(name, reason, (remedy,), brief="requires_grad is False")
         if t.grad_fn is not None:
             leaves = {id(n.value) for n in read_named(t, {}).nodes if n.kind == "leaf"}

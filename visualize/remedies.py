@@ -116,6 +116,12 @@ NOT_FINITE: dict[str, tuple[str, ...]] = {
         ("no row that is -inf throughout: a mask has to leave at least one element of each",),
     ),
     "Mul": ("no infinite factor: 0 · ∞ is NaN",),
+    **dict.fromkeys(
+        ("LinalgEigh", "LinalgEig", "LinalgSvd"),
+        (
+            "a Cholesky factor, if a square root is wanted: where two eigenvalues are equal, eigenvectors have no derivative",
+        ),
+    ),
 }
 """What to do where an operation makes NaN or infinity, by the name of the operation."""
 
