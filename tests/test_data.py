@@ -155,6 +155,18 @@ def test_samplers_say_the_order(m):
 
 
 @BOTH
+def test_samples_of_tensors_are_numbered_by_integers(m):
+    data, loader = m.utils.data.TensorDataset(m.arange(4)), m.utils.data.DataLoader
+    for numbers in ([3, -1], m.tensor([3, 3]), np.array([3, 3], np.int32), np.array([3, 3], np.uint8)):
+        assert [part.tolist() for (part,) in loader(data, 2, sampler=numbers)] == [[3, 3]]
+    for numbers, error in (([1.5, 2.5], (IndexError, TypeError)), ([True, False], RuntimeError), ([0, 4], IndexError)):
+        with pytest.raises(error):
+            next(iter(loader(data, 2, sampler=numbers)))
+    with pytest.raises(IndexError):
+        next(iter(loader(data, batch_sampler=[[]])))
+
+
+@BOTH
 def test_a_pass_does_not_disturb_another_one(m):
     loader = m.utils.data.DataLoader(list(range(4)), batch_size=2)
     assert [(a.tolist(), b.tolist()) for a, b in zip(loader, loader, strict=True)] == [

@@ -228,6 +228,22 @@ def test_noise_comes_from_the_generator_alone(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_a_cost_that_changes_the_sample_in_place_does_not_make_the_gradient_wrong(name):
+    """The score is that of the sample as it was drawn, which is gone then."""
+
+    def gradient(cost):
+        loc = leaf(0.5, 3)
+        ALL[name]()(cost, D.Normal(loc, 1.0), 5, generator=seeded()).sum().backward()
+        return loc.grad.tolist()
+
+    if name == "pathwise":
+        assert gradient(lambda z: z.mul_(2.0) ** 2) == gradient(lambda z: (2.0 * z) ** 2)
+    else:
+        with pytest.raises(RuntimeError, match=r"NormalLogProbBackward0.* was changed in place by mul_\(\)"):
+            gradient(lambda z: z.mul_(2.0) ** 2)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_an_estimate_without_grad_is_a_number(name):
     loc = leaf(0.5)
     with tg.no_grad():

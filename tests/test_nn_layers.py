@@ -142,6 +142,14 @@ def test_dropout_in_place_draws_as_dropout_does():
     assert x.tolist() == expected and 600 < np.count_nonzero(expected) < 900
 
 
+def test_an_activation_in_place_takes_one_input():
+    for package in (torch, ref):
+        x = package.tensor([-1.0])
+        with pytest.raises((TypeError, ValueError)):
+            package.nn.ReLU(inplace=True)(x, other=3)
+        assert x.tolist() == [-1.0]
+
+
 def test_a_leaf_that_requires_grad_is_not_changed_in_place():
     x = torch.tensor([-1.0, 2.0], requires_grad=True)
     with pytest.raises(RuntimeError):
@@ -278,6 +286,25 @@ def test_running_statistics_follow_several_batches_and_serve_in_evaluation(optio
     assert "track" in options or ours(torch.tensor(numbers(1, 3))).shape == (1, 3)
 
 
+def test_statistics_of_many_numbers_far_from_zero_keep_their_digits():
+    """NumPy adds up float32 numbers one by one along a dimension that is not the last in memory."""
+    x = (1000 + numbers(200_000, 2)).astype(np.float32)
+    layer = torch.nn.BatchNorm1d(2, momentum=1.0)
+    exact = x.astype(np.float64)
+    out = layer(torch.tensor(x))
+    np.testing.assert_allclose(out.detach().numpy(), (exact - exact.mean(0)) / exact.std(0), atol=2e-4)
+    np.testing.assert_allclose(layer.running_mean.numpy(), exact.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(layer.running_var.numpy(), exact.var(0, ddof=1), rtol=1e-5)
+    out.backward(torch.tensor(x))
+    np.testing.assert_allclose(layer.bias.grad.numpy(), exact.sum(0), rtol=1e-6)
+
+
+def test_a_convolution_adds_up_the_gradient_of_its_bias_without_loss_of_digits():
+    layer = torch.nn.Conv1d(1, 1, 1)
+    layer(torch.zeros(3000, 1, 100)).backward(torch.full((3000, 1, 100), 0.1))
+    np.testing.assert_allclose(layer.bias.grad.numpy(), 300_000 * float(np.float32(0.1)), rtol=1e-6)
+
+
 def test_batch_norm_of_one_value_a_channel_is_refused_and_changes_nothing():
     for package in (torch, ref):
         layer = package.nn.BatchNorm1d(2)
@@ -287,6 +314,9 @@ def test_batch_norm_of_one_value_a_channel_is_refused_and_changes_nothing():
             layer(package.ones(2, 2, 2, 2))
         with pytest.raises(RuntimeError):
             layer(package.ones(3, 4))
+        layer.eps = 0.0
+        with pytest.raises(ValueError):
+            layer(package.ones(2, 2))
         assert layer.running_mean.tolist() == [0.0, 0.0]
     assert torch.nn.BatchNorm1d(2).num_batches_tracked.item() == 0
 

@@ -367,6 +367,18 @@ def test_hooks_see_and_may_replace_arguments_and_output(m):
     assert n(1) == 1 and seen == []
 
 
+@ours
+def test_a_hook_does_not_take_the_place_of_one_that_a_module_brought_from_elsewhere():
+    n, seen = torch.nn.Identity(), []
+    number = n.register_forward_hook(lambda module, args, output: None).id
+    n._forward_hooks.clear()
+    for later in range(number + 1, number + 4):  # as a module has them that another process pickled
+        n._forward_hooks[later] = (lambda module, args, output: seen.append("brought"), False)
+    n.register_forward_hook(lambda module, args, output: seen.append("own"))
+    n(1)
+    assert seen == ["brought", "brought", "brought", "own"]
+
+
 @BOTH
 def test_hooks_run_in_order_and_may_ask_for_keyword_arguments(m):
     class Power(m.nn.Module):
@@ -477,6 +489,34 @@ def test_a_module_list_is_a_list_as_pytorchs_is(call):
         return nn.ModuleList([nn.ReLU(), nn.Sigmoid(), nn.GELU()])
 
     assert outcome(torch, make, call) == outcome(ref, make, call)
+
+
+@ours
+def test_a_layer_whose_name_is_a_later_number_is_not_lost():
+    """A part of a Sequential keeps the names; PyTorch then replaces the last layer."""
+    part = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Tanh(), torch.nn.Sigmoid())[1:]
+    before = repr(part)
+    for change in (
+        lambda: part.append(torch.nn.ReLU()),
+        lambda: part.extend([torch.nn.ReLU()]),
+        lambda: part.__imul__(2),
+    ):
+        with pytest.raises(KeyError, match="is named '2' already"):
+            change()
+        assert repr(part) == before
+    assert len(torch.nn.Sequential(*part).append(torch.nn.ReLU())) == 3
+
+
+@BOTH
+def test_what_is_no_module_is_not_added(m):
+    for made in (m.nn.Sequential(), m.nn.ModuleList()):
+        with pytest.raises(TypeError):
+            made.extend([m.nn.ReLU(), 3])
+        assert m is not torch or len(made) == 0
+    made = m.nn.ModuleDict({"a": m.nn.Tanh()})
+    with pytest.raises(TypeError):
+        made.update({"a": m.nn.ReLU(), "b": 3})
+    assert m is not torch or repr(made["a"]) == "Tanh()"
 
 
 def test_inserting_into_a_module_list_numbers_it_anew():

@@ -218,6 +218,10 @@ def spoilt(change):
             r"exp_avg of parameter 0 has shape \[3\], and should have \[2\]",
         ),
         (lambda s: s["state"][0].update(step=tg.ones(1)), r"step of parameter 0 has shape \[1\], and should have \[\]"),
+        (
+            lambda s: s["state"].update({"0": s["state"].pop(0)}),
+            r"remembers something of parameter '0', which is in no group",
+        ),
     ],
 )
 def test_a_state_that_does_not_fit_is_refused_and_nothing_changes(change, message):
@@ -315,6 +319,26 @@ def test_a_step_that_is_refused_leaves_the_state_as_it_was():
     array.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         optimizer.step()
+    assert {key: value.tolist() for key, value in optimizer.state[w].items()} == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parameter_of_a_new_shape_is_not_stepped_and_nothing_changes(name):
+    w = tg.ones(1, 3, requires_grad=True)
+    optimizer = getattr(tg.optim, name)([w], **({"momentum": 0.9} if name == "SGD" else {}), lr=0.1)
+    w.grad = tg.ones(1, 3)
+    optimizer.step()
+    before = {key: value.tolist() for key, value in optimizer.state[w].items()}
+    w.data = tg.ones(2, 3)
+    with pytest.raises(
+        RuntimeError, match=r"the gradient of a parameter has shape \[1, 3\], and the parameter now has \[2, 3\]"
+    ):
+        optimizer.step()
+    w.grad = None
+    w.sum().backward()
+    with pytest.raises(RuntimeError, match=r"of a parameter has shape \[1, 3\], and the parameter now has \[2, 3\]"):
+        optimizer.step()
+    assert w.tolist() == tg.ones(2, 3).tolist()
     assert {key: value.tolist() for key, value in optimizer.state[w].items()} == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import pickle
 import warnings
 
@@ -405,3 +406,32 @@ def test_the_state_of_another_kind_of_schedule_is_refused_and_nothing_changes(ma
     with pytest.raises(ValueError, match=message):
         scheduler.load_state_dict(other(optimizer_of(tg)).state_dict())
     assert scheduler.state_dict() == before
+
+
+@pytest.mark.parametrize("step", [lambda schedule: schedule.step(), lambda schedule: schedule.step(2.5)])
+def test_warm_restarts_that_cannot_go_on_stay_where_they_are(step):
+    optimizer = optimizer_of(tg)
+    schedule = s.CosineAnnealingWarmRestarts(optimizer, 3)
+    before = schedule.state_dict()
+    with pytest.raises(ValueError, match="epoch must be at least 0"):
+        schedule.step(float("nan"))
+    optimizer.add_param_group({"params": tg.ones(1)})
+    optimizer.step()
+    with pytest.raises(ValueError, match="the optimiser has 3 groups, and had 2"):
+        step(schedule)
+    assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_state_of_a_schedule_can_be_saved(case, tmp_path):
+    schedule = CASES[case](s, optimizer_of(tg))
+    tg.save(schedule.state_dict(), tmp_path / "state")
+    state = tg.load(tmp_path / "state")
+    assert state == schedule.state_dict()
+    schedule.load_state_dict(state)
+
+
+def test_a_builtin_function_of_the_epoch_has_no_state():
+    schedule = s.LambdaLR(optimizer_of(tg), math.cos)
+    assert schedule.state_dict()["lr_lambdas"] == [None, None]
+    schedule.load_state_dict(schedule.state_dict())

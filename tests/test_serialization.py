@@ -313,6 +313,9 @@ def test_permissions_and_links_are_kept(tmp_path):
 def test_a_folder_a_device_and_a_missing_folder_are_refused(tmp_path):
     with pytest.raises(IsADirectoryError):
         tg.save(1, tmp_path)
+    for folder in (f"{tmp_path / 'missing'}/", ""):
+        with pytest.raises(IsADirectoryError, match="names a folder"):
+            tg.save(1, folder)
     with pytest.raises(OSError, match="no regular file"):
         tg.save(1, "/dev/null")
     with pytest.raises(FileNotFoundError, match="no folder"):
@@ -432,6 +435,7 @@ def test_no_code_runs_whatever_is_in_the_file(tmp_path):
         [1], {}, {"list": [1], "tuple": [2]}, {"list": 3}, {"other": 3}, {"dict": [1]}, {"dict": [[1, 2, 3]]}, {"tensor": 9},
         {"tensor": "x"}, {"dtype": "object"}, {"dtype": "complex64"}, {"dtype": [["a", "f4"]]}, {"float": "x"}, {"int": "x"},
         {"int": 3},
+        {"list": "ab"}, {"tuple": {"tensor": 0}}, {"dtype": None}, {"float": 3}, {"tensor": True},
         {"dict": [[{"list": []}, 1]]}, {"__class__": "x"}, {"Size": ["a", {"bad": 1}]},
     ],
     ids=str,
@@ -448,7 +452,7 @@ def test_a_structure_that_save_does_not_write_is_an_error(content):
         {"offset": -1, "shape": [2], "strides": [1]}, {"offset": 0, "shape": [2], "strides": [10**9]},
         {"offset": 2, "shape": [4], "strides": [-1]}, {"offset": 0, "shape": [-1], "strides": [1]}, {"offset": 0, "shape": [2]},
         {"offset": 0, "shape": [2], "strides": [1, 1]}, {"offset": 0.5, "shape": [2], "strides": [1]}, {"more": 1},
-        {"offset": 0, "shape": [10**12, 0], "strides": [1, 1], "unknown": 1}, {"requires_grad": "maybe"},
+        {"offset": 0, "shape": [10**12, 0], "strides": [1, 1], "unknown": 1}, {"requires_grad": "maybe"}, {"requires_grad": 1},
     ],
     ids=str,
 )  # fmt: skip
@@ -466,6 +470,19 @@ def test_a_header_that_promises_more_than_there_is_allocates_nothing():
     tensor = {"kind": "Tensor", "requires_grad": False, "member": "x"}
     with pytest.raises(RuntimeError, match="damaged"):
         tg.load(archive(**{"structure.json": described({"tensor": 0}, [tensor]), "x.npy": broken}))
+
+
+def test_a_list_of_members_that_promises_more_than_there_is_allocates_nothing():
+    header, file = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**14,)})
+    tensor = {"kind": "Tensor", "requires_grad": False, "member": "x"}
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("structure.json", described({"tensor": 0}, [tensor]))
+        made.writestr("x.npy", header.getvalue())
+        info = made.getinfo("x.npy")
+        info.file_size = info.compress_size = len(header.getvalue()) + 4 * 10**14
+    with pytest.raises(RuntimeError, match=r"x\.npy is said to be 400000000000128 bytes long, more than there are"):
+        tg.load(file)
 
 
 def test_arrays_of_the_other_byte_order_are_read():

@@ -27,10 +27,12 @@ class RemovableHandle:
     """What registering a hook returns: ``remove()`` takes the hook away again, also at the end of a ``with`` block."""
 
     def __init__(self, notes: Notes, place: str, hook: Any) -> None:
-        self.id = next(_number)
+        hooks = getattr(notes, place)
+        # a module that was unpickled brings hooks with the numbers of another process
+        self.id = next(number for number in _number if number not in hooks)
         self._notes = weakref.ref(notes)  # a handle that is kept keeps no graph alive
         self._place = place
-        getattr(notes, place)[self.id] = hook
+        hooks[self.id] = hook
 
     def remove(self) -> None:
         """Take the hook away; a second time changes nothing."""

@@ -26,7 +26,7 @@ import math
 import os
 import re
 import stat
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
@@ -42,7 +42,9 @@ _STRUCTURE = "structure.json"
 _FORMAT, _VERSION = "tinygrad_rp", 1
 _TENSORS: dict[str, type[Tensor]] = {"Tensor": Tensor, "Parameter": Parameter}
 _SEQUENCES: dict[str, type] = {"list": list, "tuple": tuple, "Size": Size}
-_MAPPINGS: dict[str, type] = {"dict": dict, "OrderedDict": OrderedDict}
+_MAPPINGS: dict[str, type] = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
+_CONTENTS: dict[str, Any] = {"tensor": int, "dtype": str, "float": str, "int": str}
+"""The content of what is no container, whose content is a list."""
 _SAFE_INTEGER = 2**53
 """Up to which every reader of JSON knows integers exactly."""
 
@@ -148,8 +150,8 @@ class _Writer:
 
 
 _ADVICE = (
-    "None, bools, numbers, strings, tensors, parameters, dtypes, and lists, tuples, dicts and OrderedDicts of them can be. Of a "
-    "module or an optimiser save its state_dict(), of an array tensor() of it, of a number of NumPy's its item()"
+    "None, bools, numbers, strings, tensors, parameters, dtypes, and lists, tuples, dicts, OrderedDicts and Counters of them can "
+    "be. Of a module or an optimiser save its state_dict(), of an array tensor() of it, of a number of NumPy's its item()"
 )
 
 
@@ -216,8 +218,9 @@ def save(obj: Any, f: Any) -> None:
     A file of that name is replaced when all has been written, and stays as it is if something goes wrong before.
 
     Args:
-        obj: None, a bool, a number, a string, a tensor, a parameter, a dtype; or a list, a tuple, a dict or an OrderedDict of
-            such, nested. Tensors that share memory share it again when they are loaded. Gradients and hooks are not written.
+        obj: None, a bool, a number, a string, a tensor, a parameter, a dtype; or a list, a tuple, a dict, an OrderedDict or a
+            Counter of such, nested. Tensors that share memory share it again when they are loaded. Gradients and hooks are not
+            written.
         f: the path of a file, or a file that is open for writing bytes.
 
     Raises:
@@ -257,6 +260,8 @@ def _replacing(path: Any) -> Iterator[IO[bytes]]:
         OSError: ``path`` is no regular file, or cannot be written.
     """
     target = os.path.realpath(os.fsdecode(path))
+    if not os.path.basename(path):
+        raise IsADirectoryError(f"save(): {path!r} names a folder; name a file in it")
     mode = None
     with contextlib.suppress(FileNotFoundError):
         mode = os.stat(target).st_mode
@@ -362,10 +367,13 @@ def _stored(archive: Any, member: str) -> IO[bytes]:
     """A member, opened. Its checksum is verified when all of it has been read.
 
     Raises:
-        ValueError: it is compressed, which `save` does not do.
+        ValueError: it is compressed, which `save` does not do, or said to be longer than what lies before the list of members.
     """
-    if archive.getinfo(member).compress_type != _zip().ZIP_STORED:
+    info = archive.getinfo(member)
+    if info.compress_type != _zip().ZIP_STORED:
         raise ValueError(f"{member} is compressed")
+    if info.file_size > archive.start_dir:
+        raise ValueError(f"{member} is said to be {info.file_size} bytes long, more than there are")
     return archive.open(member)
 
 
@@ -383,10 +391,12 @@ class _Reader:
                 raise ValueError(f"a {type(described).__name__} stands where a value should")
             return described
         ((kind, content),) = described.items()
+        if type(content) is not _CONTENTS.get(kind, list):
+            raise ValueError(f"the content of a {kind} is of type {type(content).__name__}")
         if kind in _SEQUENCES:
             return _SEQUENCES[kind](map(self.value, content))
         if kind in _MAPPINGS:
-            return _MAPPINGS[kind]((self.value(key), self.value(part)) for key, part in content)
+            return _MAPPINGS[kind]({self.value(key): self.value(part) for key, part in content})
         if kind == "tensor":
             if content not in self._made:
                 self._made[content] = self._tensor(**self._described[content])
@@ -400,6 +410,8 @@ class _Reader:
         raise ValueError(f"there is no kind of value {kind!r}")
 
     def _tensor(self, kind: str, requires_grad: bool, member: str, **place: Any) -> Tensor:
+        if type(requires_grad) is not bool:
+            raise ValueError(f"requires_grad of a tensor is {requires_grad!r}")
         array = self._array(f"{member}.npy")
         made = wrap(_within(array, **place) if place else array)
         if _TENSORS[kind] is Parameter:

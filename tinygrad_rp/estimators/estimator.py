@@ -97,9 +97,9 @@ class Estimator:
         return f"{type(self).__name__}()"
 
 
-def joint_log_prob(distribution: Distribution, z: Tensor, costs: Tensor) -> Tensor:
-    """``log_prob``, with one number for each of the costs: those of distributions that share a cost are added up."""
-    return sum_rightmost(distribution.log_prob(z), len(distribution.batch_shape) - (costs.ndim - 1))
+def joint_log_prob(distribution: Distribution, log_prob: Tensor, costs: Tensor) -> Tensor:
+    """One number for each of the costs: the log-probabilities of distributions that share a cost are added up."""
+    return sum_rightmost(log_prob, len(distribution.batch_shape) - (costs.ndim - 1))
 
 
 def _need(name: str, distribution: Distribution, method: str) -> None:

@@ -70,8 +70,9 @@ class ScoreFunction(Estimator):
         if is_grad_enabled():
             _refuse_moving_ends(distribution)
         z = distribution.sample((num_samples,), generator=generator)
+        log_prob = distribution.log_prob(z)  # before the cost: if that changes z in place, the pass says so
         costs = cost(z)
-        log_prob = joint_log_prob(distribution, z, costs)
+        log_prob = joint_log_prob(distribution, log_prob, costs)
         magic = (log_prob - wrap(log_prob._array)).exp().to(costs.dtype)
         weighed = costs * magic
         if self.baseline is not None:

@@ -119,7 +119,7 @@ def set_num_threads(number: int) -> None:
 
 
 def sum_over(x: Any, axes: Any, keepdims: Any) -> Any:
-    """NumPy's sum over some dimensions (``None``: all), without its loss of digits.
+    """NumPy's sum over some dimensions (``None``: all), without its loss of digits; of a tensor, `sum`.
 
     Along the last dimension in memory NumPy adds up pair by pair, and over others one by one: a float32 sum over 10⁷ rows is
     wrong in its second digit then.
@@ -134,4 +134,6 @@ def sum_over(x: Any, axes: Any, keepdims: Any) -> Any:
             last = named == set(range(x.ndim - len(named), x.ndim)) and x.flags.c_contiguous
             if x.dtype.char == "f" and not last and math.prod(x.shape[d] for d in named) > 1024:
                 return np.add.reduce(x, axis=axes, dtype=np.float64, keepdims=keepdims).astype(np.float32)
+    if not isinstance(x, ndarray | np.generic):
+        return np.sum(x, axis=axes, keepdims=keepdims)
     return np.add.reduce(x, axis=axes, keepdims=keepdims)

@@ -25,6 +25,18 @@ def _place(where: Any, length: int) -> int:
     return i % length
 
 
+def _register_all(owner: Module, modules: Mapping[str, Module]) -> None:
+    """Register modules by their names: all, or if one cannot be, none."""
+    before = dict(owner._modules)
+    try:
+        for name, module in modules.items():
+            owner.register_module(name, module)
+    except Exception:
+        owner._modules.clear()
+        owner._modules.update(before)
+        raise
+
+
 class _Numbered(Module):
     """Modules in order, under their numbers. `Sequential` may give them other names."""
 
@@ -62,20 +74,27 @@ class _Numbered(Module):
         self._modules.update({str(i): module for i, module in enumerate(modules)})
 
     def append(self, module: Module) -> Self:
-        """Add a module at the end, and return this one."""
-        self.register_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> Self:
-        """Add modules at the end, and return this one.
+        """Add a module at the end, under its number, and return this one.
 
         Raises:
-            TypeError: they are none, or cannot be gone through.
+            KeyError: another one has that number as its name, as in a part of a Sequential, which keeps its names (PyTorch
+                replaces it).
+            TypeError: it is no module.
         """
+        return self.extend([module])
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Add modules at the end, and return this one. If one cannot be added, none is; errors as for `append`."""
         if not isinstance(modules, Iterable):
             raise TypeError(f"extend() takes modules to go through, not {type(modules).__name__}")
-        for module in list(modules):
-            self.append(module)
+        added = {str(len(self) + i): module for i, module in enumerate(modules)}
+        taken = [name for name in added if name in self._modules]
+        if taken:
+            raise KeyError(
+                f"a module of this {type(self).__name__} is named {taken[0]!r} already, so none can be added under that number; "
+                "number them anew, by making a new one of them"
+            )
+        _register_all(self, added)
         return self
 
     def insert(self, where: int, module: Module) -> Self:
@@ -250,8 +269,7 @@ class ModuleDict(Module):
         """
         if not isinstance(modules, Iterable):
             raise TypeError(f"update() takes a mapping or pairs, not {type(modules).__name__}")
-        for key, module in modules.items() if isinstance(modules, Mapping | ModuleDict) else modules:
-            self[key] = module
+        _register_all(self, dict(modules.items() if isinstance(modules, Mapping | ModuleDict) else modules))
 
 
 class ParameterList(Module):

@@ -89,7 +89,7 @@ class OfFunction(Module):
     def forward(self, *inputs: Any, **named: Any) -> Any:
         if not getattr(self, "inplace", False):
             return self.function(*inputs, **named, **self._passed())
-        (input,) = inputs or named.values()
+        (input,) = (*inputs, *named.values())
         refuse_change(input, f"{type(self).__name__}(inplace=True)")
         out = self.function(input, **self._passed())
         return input if out is input else change(input, out, f"{type(self).__name__}(inplace=True)")

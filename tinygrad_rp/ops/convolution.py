@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_rp.kernels.choice import sum_over
 from tinygrad_rp.operation import either, example, operation
 from tinygrad_rp.ops.shape import squeeze, unsqueeze
 from tinygrad_rp.tensor import Tensor, bool_, wrap
@@ -153,7 +154,7 @@ def _by_channel(b: Any, n: int) -> Any:
 
 
 def _summed_by_channel(g: Any) -> Any:
-    return np.sum(g, axis=(0, *range(2, len(g.shape))))
+    return sum_over(g, (0, *range(2, len(g.shape))), False)
 
 
 _convolution = operation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any
@@ -9,16 +10,21 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rp.in_place import write
+from tinygrad_rp.kernels.choice import sum_over
 from tinygrad_rp.operation import either, example, operation
 from tinygrad_rp.tensor import Tensor, wrap
 
 __all__ = ["layer_norm"]
 
 
+def _mean(x: Any, dims: tuple[int, ...]) -> Any:
+    return sum_over(x, dims, True) / math.prod(x.shape[d] for d in dims)
+
+
 def _scale(x: Any, dims: tuple[int, ...], eps: float) -> tuple[Any, Any]:
     """The deviations from the mean, and what they are divided by."""
-    deviation = x - np.mean(x, axis=dims, keepdims=True)
-    return deviation, np.sqrt(np.mean(deviation * deviation, axis=dims, keepdims=True) + eps)
+    deviation = x - _mean(x, dims)
+    return deviation, np.sqrt(_mean(deviation * deviation, dims) + eps)
 
 
 def _normalised(x: Any, dims: tuple[int, ...], eps: float) -> Any:
@@ -29,7 +35,7 @@ def _normalised(x: Any, dims: tuple[int, ...], eps: float) -> Any:
 def _normalised_back(g: Any, x: Any, w: Any, dims: tuple[int, ...], eps: float) -> Any:
     deviation, scale = _scale(x, dims, eps)
     g, z = g * w, deviation / scale
-    return (g - np.mean(g, axis=dims, keepdims=True) - z * np.mean(g * z, axis=dims, keepdims=True)) / scale
+    return (g - _mean(g, dims) - z * _mean(g * z, dims)) / scale
 
 
 _layer_norm = operation(
@@ -138,8 +144,8 @@ _batch_norm = operation(
     inputs=3,
     # Ioffe and Szegedy (2015), "Batch normalization", section 3
     x=lambda g, x, w, mean, var, eps: _standardised_back(g, x, w, mean, var, eps),
-    w=lambda g, x, mean, var, eps: np.sum(g * _standardised(x, mean, var, eps), axis=_others(x)),
-    b=lambda g: np.sum(g, axis=_others(g)),
+    w=lambda g, x, mean, var, eps: sum_over(g * _standardised(x, mean, var, eps), _others(x), False),
+    b=lambda g: sum_over(g, _others(g), False),
     node="NativeBatchNormBackward0",
     method=False,
     examples=[
@@ -177,7 +183,7 @@ def batch_norm(
     Raises:
         NotImplementedError: the input holds no floating-point numbers.
         RuntimeError: shapes or dtypes do not fit, or there are no running statistics where ``training`` is False.
-        ValueError: there is only one number a channel in training, which has no variance.
+        ValueError: in training, there is only one number a channel, which has no variance, or ``eps`` is not positive.
     """
     name = "batch_norm"
     if not isinstance(input, Tensor):
@@ -205,6 +211,8 @@ def batch_norm(
     if any(running is not None and running.requires_grad for running in (running_mean, running_var)):
         raise RuntimeError(f"{name}() has no derivative by running_mean or running_var; detach() them")
     if training:
+        if not eps > 0:
+            raise ValueError(f"{name}(): in training eps must be positive, and is {eps}")
         if input.numel() <= channels:
             raise ValueError(
                 f"{name}(): in training there must be more than one value a channel, and the input has shape {list(input.shape)}"
@@ -224,10 +232,13 @@ def batch_norm(
 
 def _run_along(x: Any, running_mean: Tensor | None, running_var: Tensor | None, momentum: float) -> None:
     """Bring the running statistics nearer to those of x."""
+    dims = _others(x)
+    mean = _mean(x, dims)
     if running_mean is not None:
-        _approach(running_mean, np.mean(x, axis=_others(x)), momentum)
+        _approach(running_mean, mean.reshape(-1), momentum)
     if running_var is not None:
-        _approach(running_var, np.var(x, axis=_others(x), ddof=1), momentum)
+        squares = sum_over((x - mean) ** 2, dims, False)
+        _approach(running_var, squares / (x.size // x.shape[1] - 1), momentum)
 
 
 def _approach(running: Tensor, new: Any, momentum: float) -> None:

@@ -375,7 +375,7 @@ class _ByFunctions(LRScheduler):
     def state_dict(self) -> dict[str, Any]:
         """As `LRScheduler.state_dict`; of a callable object its attributes, and of a function nothing."""
         kept = [
-            None if isinstance(function, types.FunctionType) else copy.deepcopy(vars(function))
+            None if isinstance(function, types.FunctionType) else copy.deepcopy(getattr(function, "__dict__", None))
             for function in self.lr_lambdas
         ]
         return {**super().state_dict(), "lr_lambdas": kept}
@@ -495,19 +495,21 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         """Go to the next epoch, or to any, as ``epoch + i / batches`` in the midst of one.
 
         Raises:
-            ValueError: ``epoch`` is negative.
+            ValueError: ``epoch`` is negative, or not finite.
         """
         if epoch is None:
             self._warn_of_order()
             self._advance(False)
             self._step_count += 1
             return
-        if epoch < 0:
+        if not 0 <= epoch < math.inf:
             raise ValueError(f"CosineAnnealingWarmRestarts.step(): epoch must be at least 0, and is {epoch}")
+        self._bases()  # raises, if it must, before anything changes
         self._place(epoch)
         self._go(math.floor(epoch), False)
 
     def _advance(self, initial: bool) -> None:
+        self._bases()
         if self.last_epoch < 0:
             self._place(0)
         else:
@@ -621,7 +623,6 @@ class OneCycleLR(LRScheduler):
         self._anneal = anneal_strategy
         self.cycle_momentum = cycle_momentum
         self.use_beta1 = "betas" in optimizer.defaults
-        last = self.total_steps - 1
         last, falling = self.total_steps - 1, ("base_momentum", "max_momentum")
         # where a phase ends, and from where to where rate and momentum go in it, by their names in the groups
         self._phases: list[dict[str, Any]] = [{"end": top, "lr": ("initial_lr", "max_lr"), "momentum": falling[::-1]}]

@@ -196,8 +196,8 @@ class Optimizer:
         """Take up a copy of what `state_dict` returned, here or in PyTorch. What it does not say of options is the default.
 
         Raises:
-            ValueError: the groups are not as many, or not as large, as this optimiser's, or what is remembered of a parameter has
-                another shape; nothing has changed then.
+            ValueError: the groups are not as many, or not as large, as this optimiser's, or what is remembered is of a parameter
+                in no group, or of another shape; nothing has changed then.
         """
         name = type(self).__name__
         groups = [
@@ -212,6 +212,11 @@ class Optimizer:
             )
         own = [p for group in self.param_groups for p in group["params"]]
         numbers = [number for group in groups for number in group["params"]]
+        unknown = [number for number in state_dict["state"] if number not in numbers]
+        if unknown:
+            raise ValueError(
+                f"{name}.load_state_dict(): state_dict remembers something of parameter {unknown[0]!r}, which is in no group"
+            )
         state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         for number, p in zip(numbers, own, strict=True):
             remembered = {k: v for k, v in state_dict["state"].get(number, {}).items() if v is not None}
@@ -295,7 +300,17 @@ def _write(
         arrays: of the parameter's shape.
         into: the names of those that change.
         numbers: the other arguments.
+
+    Raises:
+        RuntimeError: an array has another shape, since the parameter was given a new one; nothing has changed then.
     """
+    shape = parameter._array.shape
+    for what, array in arrays.items():
+        if array.shape != shape:
+            raise RuntimeError(
+                f"{name}: {'the gradient' if what == 'g' else what} of a parameter has shape {list(array.shape)}, and the "
+                f"parameter now has {list(shape)}: after a change of shape forget the gradient, and make a new optimiser"
+            )
     numbers = {x: float(value) for x, value in numbers.items()}  # a scalar of NumPy's has a dtype, which would count
     whole = all(a.flags.c_contiguous and a.dtype == parameter._array.dtype for a in arrays.values())
     whole = whole and all(arrays[target].flags.writeable for target in into)  # else NumPy refuses

@@ -276,6 +276,7 @@ class DataLoader:
 
     def _batch(self, numbers: Sequence[int]) -> Any:
         if type(self.dataset) is TensorDataset and self.collate_fn is default_collate:
-            rows = wrap(np.asarray(numbers, np.int64))  # at once, what indexing one by one and stacking would give
-            return [t[rows] for t in self.dataset.tensors]
+            rows = np.asarray(numbers)
+            if rows.dtype.kind == "i":  # at once, what indexing one by one and stacking would give
+                return [t[wrap(rows)] for t in self.dataset.tensors]
         return self.collate_fn([self.dataset[i] for i in numbers])
