@@ -44,8 +44,8 @@ pygments_dark_style = "github-dark"
 
 nb_execution_mode = "off"  # they come executed
 nb_merge_streams = True
-nb_code_prompt_show = "Show the {type}"
-nb_code_prompt_hide = "Hide the {type}"
+nb_code_prompt_show = "Show the solution"
+nb_code_prompt_hide = "Hide the solution"
 nb_ipywidgets_js: dict[str, Any] = {}  # they would come from the network
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3

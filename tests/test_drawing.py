@@ -206,6 +206,13 @@ def test_a_scope_is_a_frame_around_what_was_computed_inside(torch):
     assert "<B>w</B>" not in text[: text.rindex("}")]
 
 
+def test_one_scope_may_be_given_by_itself(torch):
+    with scope("all") as everything:
+        y = torch.ones(3, requires_grad=True) * 2
+    assert draw(y, scopes=everything).source == draw(y, scopes=[everything]).source
+    assert "subgraph" in draw(y, scopes=everything).source
+
+
 def test_several_scopes_of_one_name_share_a_frame(torch):
     h = torch.ones(3, requires_grad=True)
     scopes = []
@@ -472,3 +479,14 @@ def test_scopes_are_found_by_the_count_at_which_they_were_open(torch):
         ["outer", "inner"],
         ["outer"],
     ]
+
+
+def test_large_noise_is_named_and_shown_as_long_as_it_lives():
+    torch = pytest.importorskip("tinygrad_rp")
+    w = torch.ones(40, requires_grad=True)
+    eps = torch.randn(40)
+    y = w + eps
+    assert "noise from randn  eps = shape (40,): " in get_graph(y, {"eps": eps})
+    assert "noise from randn  shape (40,): " in get_graph(y)
+    del eps
+    assert "noise from randn\n" in get_graph(y) + "\n"  # a sum does not keep it, and neither does the picture

@@ -321,7 +321,7 @@ def test_an_exercise_says_what_is_wrong_and_a_solution_must_be_right(capsys):
         "Not yet",
         "Not yet",
         "Right.",
-        "Right.",
+        "The solution is right.",
     ]
     assert "Not yet: twice 2 is 4" in lines and "Not yet: your answer ends in TypeError" in "\n".join(lines)
     with pytest.raises(AssertionError, match="twice 2 is 4"):

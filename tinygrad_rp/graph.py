@@ -87,7 +87,7 @@ class Source:
         self.name = name
         self.stop = stop
         self.value: Any = None
-        """The value itself, as an array, where it is small and the source is seen from a node."""
+        """The value itself, as an array, where the source is seen from a node: always if it is small, else while it lives."""
         self.derived = False
         """For noise: whether the value was computed from what was drawn, and is not the number drawn itself."""
         if cut_from is None:
@@ -179,7 +179,8 @@ class Node:
     notes: Notes | None
     """What few nodes need; ``None`` for all others, which the backward pass then handles without a further look."""
     inputs: tuple[tuple[tuple[Source, ...], Any] | None, ...] | None
-    """For inputs without an edge that are noise or were cut: the sources and the (small) value; else ``None``."""
+    """For inputs without an edge that are noise or were cut: the sources and the value, of a large one a weak reference; else
+    ``None``."""
     shape: tuple[int, ...]
     dtype: Any
     value: Any
@@ -281,6 +282,8 @@ class Node:
 
 def _with_value(sources: tuple[Source, ...], value: Any) -> tuple[Source, ...]:
     """The sources of one input, each with the value of the input: its cuts, or the noise where there are none."""
+    if isinstance(value, weakref.ref):  # a large one is shown as long as it lives
+        value = value()
     seen = []
     for source in [s for s in sources if s.kind == "cut"] or sources:
         source = source.renamed(source.name, source.stop)

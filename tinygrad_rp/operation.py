@@ -50,6 +50,7 @@ import linecache
 import math
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import index
@@ -825,6 +826,7 @@ _SHARED = {
     "derived": derived,
     "known": derived_noise.get,
     "merge": merge,
+    "ref": weakref.ref,
     "cut_again": cut_again,
     "cut_by": cut_by,
     "asarray": np.asarray,
@@ -920,7 +922,7 @@ def _function_text(
         f"    node.value = out if out.size <= {SMALL} else None",
         f"    node.notes = {'NOTED' if stopped else 'None'}",
     ]
-    kept = ", ".join(f"None if o_{x} is None else (o_{x}, {x} if {x}.size <= {SMALL} else None)" for x in tensors)
+    kept = ", ".join(f"None if o_{x} is None else (o_{x}, {x} if {x}.size <= {SMALL} else ref({x}))" for x in tensors)
     lines.append("    node.inputs = " + (f"None if {no_origins} else ({kept},)" if len(tensors) > 1 else "None"))
     for s, users in needed_by.items():
         value = s.replace("_shape", ".shape").replace("_strides", ".strides") if s.endswith(OF_ARRAY) else s

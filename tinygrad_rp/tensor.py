@@ -687,8 +687,8 @@ _sweeping = threading.Lock()
 
 
 def remember(sources: tuple[Source, ...] | None, array: ndarray[Any, Any]) -> Any:
-    """What a node keeps of an input without an edge: its sources, and its value where it is small."""
-    return None if sources is None else (sources, array if array.size <= SMALL else None)
+    """What a node keeps of an input without an edge: its sources, and its value, weakly where it is large."""
+    return None if sources is None else (sources, array if array.size <= SMALL else weakref.ref(array))
 
 
 def merge(*origins: tuple[Source, ...] | None) -> tuple[Source, ...] | None:

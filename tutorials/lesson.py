@@ -374,7 +374,7 @@ class Exercise:
             AssertionError: it does not.
         """
         self.check(answer)
-        say("Right.")
+        say("The solution is right.")
 
 
 def exercise(check: Callable[[Any], None]) -> Exercise:

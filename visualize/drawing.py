@@ -214,7 +214,7 @@ def draw(
     names: Names = None,
     *,
     to: Any = None,
-    scopes: Sequence[Scope] = (),
+    scopes: Scope | Sequence[Scope] = (),
     fold: bool | int = True,
     unfold: Any = (),
     heat: bool = False,
@@ -228,7 +228,7 @@ def draw(
         names: what to call leaves, inner tensors and noise: ``{"mu": mu, "z": z}``; a module, for its parameters;
             ``"variables"``, for the variables of the caller; or a list of these.
         to: a tensor or node, or a list of them: only what lies between ``t`` and these is drawn.
-        scopes: parts of the program, from `scope` or `module_scopes`: each is drawn as a frame around its operations.
+        scopes: a part of the program, or several, from `scope` or `module_scopes`: each is a frame around its operations.
         fold: whether a graph of more than 100 nodes is folded: what repeats, and scopes, become boxes; or a number of nodes
             to take the place of 100. ``False`` draws all, which takes long for thousands of nodes.
         unfold: what is to be seen nevertheless: numbers of nodes (a box names those inside it; `get_graph` shows them),
@@ -250,6 +250,7 @@ def draw(
     """
     if not isinstance(fold, int) or (fold is not True and fold is not False and fold < 1):
         raise ValueError(f"fold must be True, False or a number of nodes from 1, not {fold!r}")
+    scopes = [scopes] if isinstance(scopes, Scope) else scopes
     graph = read_named(t, tensors_by_name(names, sys._getframe(1)))
     if heat:
         _measure(graph, t)
