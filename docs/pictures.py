@@ -72,19 +72,20 @@ class VAE(nn.Module):
         mean, logvar = self.mean(h), self.logvar(h)
         eps = torch.randn_like(mean)
         z = mean + torch.exp(logvar / 2) * eps
-        return self.decoder(z), mean, logvar
+        return self.decoder(z), mean, logvar, eps, z
 
 
 def vae() -> Drawing:
     model = VAE()
     x = torch.bernoulli(torch.full((16, 64), 0.5))
     with module_scopes(model) as scopes:
-        logits, mean, logvar = model(x)
+        logits, mean, logvar, eps, z = model(x)
     reconstruction = nn.functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
     divergence = 0.5 * (mean**2 + logvar.exp() - logvar - 1).sum()
     loss = reconstruction + divergence
     loss.backward(retain_graph=True)
     names = {"loss": loss, "reconstruction": reconstruction, "divergence": divergence}
+    names |= {"logits": logits, "mean": mean, "logvar": logvar, "eps": eps, "z = mean + std · eps": z}
     return draw(loss, [model, names], scopes=scopes)
 
 
